@@ -1,0 +1,1 @@
+"""Planning by names and running batches. Observers get events; nothing here prints."""

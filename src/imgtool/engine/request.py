@@ -1,0 +1,79 @@
+"""What a caller asks of the engine, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from imgtool.batch import Value
+    from imgtool.pipeline import MakerUse, StageUse
+
+
+class OnError(StrEnum):
+    """What a failed row does: it is left out, goes on unchanged, or stops the run."""
+
+    SKIP = "skip"
+    PASS = "pass"
+    STOP = "stop"
+
+
+class Schedule(StrEnum):
+    """Whether stages run at the same time (`stream`) or one after another (`stage`)."""
+
+    AUTO = "auto"
+    STREAM = "stream"
+    STAGE = "stage"
+
+
+@dataclass(frozen=True)
+class StreamSource:
+    """Rows that an upstream command committed: batches of one instance, as they arrive.
+
+    Attributes
+    ----------
+    instance : key of the upstream's last instance, in the store of the request.
+    batches : names of its batches in order; iterating may block until the next is committed.
+    """
+
+    instance: str
+    batches: Iterable[str]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Stages over rows, and how to run them.
+
+    Attributes
+    ----------
+    stages : stages in order; `upstream` of a stage names an earlier label to branch from.
+    rows : one mapping a row with `id` and fields (`seed` included), or an upstream's stream.
+    store : folder of the store.
+    name : name of the run; it is kept in the store.
+    makers : weights to make first; params refer to them as `@name`.
+    batch : rows a source batch; 0: sixteen, fewer when stages expand them.
+    compute_batch : rows computed at once inside a batch; 0: the stage's own choice.
+    row : compute this one row (`42.1`) and nothing else.
+    """
+
+    stages: tuple[StageUse, ...]
+    rows: Iterable[Mapping[str, Value]] | StreamSource
+    store: Path
+    name: str = "run"
+    makers: tuple[MakerUse, ...] = ()
+    device: str = "auto"
+    dtype: str = "auto"
+    attention: str = "auto"
+    deterministic: bool = False
+    batch: int = 0
+    compute_batch: int = 0
+    on_error: OnError = OnError.SKIP
+    retry_failed: bool = False
+    row: str | None = None
+    schedule: Schedule = Schedule.AUTO
+    offline: bool = True
+    attributes: Mapping[str, object] = field(default_factory=dict)

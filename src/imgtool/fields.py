@@ -1,0 +1,83 @@
+"""Field kinds: the named, typed columns that stages consume and produce. No arrays here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a field's values are kept: scalars in a batch's attributes, arrays in Zarr arrays."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    RECORD = "record"
+    ARRAY = "array"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A named, typed column.
+
+    Attributes
+    ----------
+    name : column name; `score.<metric>` for scores.
+    kind : where and how values are kept.
+    dims : dimension names of one row's array, such as `("C", "h", "w")`; empty for scalars.
+    dtype : numpy dtype name of an array field; empty: any dtype, kept as it comes.
+    summary : what it holds, with units.
+    optional : consumed where it exists, not demanded.
+    """
+
+    name: str
+    kind: Kind
+    dims: tuple[str, ...] = ()
+    dtype: str = ""
+    summary: str = ""
+    optional: bool = False
+
+    @property
+    def is_array(self) -> bool:
+        """Whether rows of this field are arrays."""
+        return self.kind is Kind.ARRAY
+
+
+PROMPT = Field("prompt", Kind.TEXT, summary="What to draw.")
+SOURCE_PROMPT = Field("source_prompt", Kind.TEXT, summary="What the user asked; never changed.")
+NEGATIVE_PROMPT = Field("negative_prompt", Kind.TEXT, summary="What to keep out of the picture.")
+SEED = Field("seed", Kind.INTEGER, summary="Seed of all randomness of the row.")
+PROMPT_EMBEDS = Field("prompt_embeds", Kind.ARRAY, ("T", "D"), summary="Prompt embeddings.")
+LATENTS = Field("latents", Kind.ARRAY, ("C", "h", "w"), summary="Latents, unpacked and scaled.")
+IMAGE = Field("image", Kind.ARRAY, ("H", "W", "RGB"), "uint8", "Picture, sRGB.")
+DEPTH = Field("depth", Kind.ARRAY, ("H", "W"), "float32", "Depth; metres when `depth_kind` says so.")
+DEPTH_KIND = Field("depth_kind", Kind.TEXT, summary="`metric`, `relative` or `disparity`.")
+COC = Field("coc", Kind.ARRAY, ("H", "W"), "float32", "Circle of confusion, pixels, diameter.")
+MASK = Field("mask", Kind.ARRAY, ("H", "W"), "float32", "Mask, 0 to 1.")
+
+KNOWN: dict[str, Field] = {
+    field.name: field
+    for field in (
+        PROMPT,
+        SOURCE_PROMPT,
+        NEGATIVE_PROMPT,
+        SEED,
+        PROMPT_EMBEDS,
+        LATENTS,
+        IMAGE,
+        DEPTH,
+        DEPTH_KIND,
+        COC,
+        MASK,
+    )
+}
+
+
+def score(metric: str) -> Field:
+    """The field of one metric's scores."""
+    return Field(f"score.{metric}", Kind.NUMBER, summary=f"Score by {metric}.")
+
+
+def optional(field: Field) -> Field:
+    """The same field, consumed only where it exists."""
+    return Field(field.name, field.kind, field.dims, field.dtype, field.summary, optional=True)
