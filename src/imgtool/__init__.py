@@ -1,0 +1,28 @@
+"""imgtool: text-to-image pipelines as commands that pipe, resume and take plugins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+# Importing a submodule binds its name here. The module `imgtool.stage` goes first, so that the
+# function `imgtool.stage` below keeps the name whatever is imported later.
+import imgtool.stage as _declarations  # noqa: F401
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "run", "stage"]
+
+if TYPE_CHECKING:
+    from imgtool.engine.facade import run, stage
+else:
+
+    def run(*args, **kwargs):  # noqa: ANN002, ANN003, ANN201 - typed in imgtool.engine.facade
+        """Run a pipeline; see `imgtool.engine.facade.run`, imported when first used."""
+        from imgtool.engine import facade
+
+        return facade.run(*args, **kwargs)
+
+    def stage(*args, **kwargs):  # noqa: ANN002, ANN003, ANN201 - typed in imgtool.engine.facade
+        """One stage as a function; see `imgtool.engine.facade.stage`."""
+        from imgtool.engine import facade
+
+        return facade.stage(*args, **kwargs)

@@ -1,0 +1,80 @@
+"""All that a plugin imports. The names here are frozen; importing this loads nothing heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imgtool.batch import Batch, Failure, Row, concatenate, derive_seed
+from imgtool.errors import (
+    BadParams,
+    BudgetEnded,
+    EndpointDown,
+    ImgtoolError,
+    InputEmpty,
+    InputMissing,
+    InputUnreadable,
+    MissingField,
+    ModelUnusable,
+    NeedsConsent,
+    OutOfMemory,
+    OutputUnwritable,
+    RowError,
+    StageFailed,
+    UnknownComponent,
+)
+from imgtool.fields import (
+    COC,
+    DEPTH,
+    DEPTH_KIND,
+    IMAGE,
+    LATENTS,
+    MASK,
+    NEGATIVE_PROMPT,
+    PROMPT,
+    PROMPT_EMBEDS,
+    SEED,
+    SOURCE_PROMPT,
+    Field,
+    Kind,
+    optional,
+    score,
+)
+from imgtool.hookspecs import hookimpl
+from imgtool.specs import Component
+from imgtool.stage import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage
+
+if TYPE_CHECKING:
+    from imgtool.params import as_json, validate
+    from imgtool.paths import cache_dir
+    from imgtool.runtime.attention import attention
+    from imgtool.runtime.context import Runtime
+    from imgtool.store.atomic import write_file
+
+__all__ = [
+    "COC", "DEPTH", "DEPTH_KIND", "IMAGE", "LATENTS", "MASK", "NEGATIVE_PROMPT", "PROMPT",
+    "PROMPT_EMBEDS", "SEED", "SOURCE_PROMPT", "BadParams", "Batch", "Bounds", "BudgetEnded",
+    "Choices", "Component", "EndpointDown", "Failure", "Field", "Help", "ImgtoolError",
+    "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker", "MissingField", "ModelRef",
+    "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable", "PathTo", "Row",
+    "RowError", "Runtime", "Scope", "Stage", "StageFailed", "UnknownComponent", "as_json",
+    "attention", "cache_dir", "concatenate", "derive_seed", "hookimpl", "optional", "score",
+    "validate", "write_file",
+]  # fmt: skip
+
+LAZY = {
+    "Runtime": "imgtool.runtime.context",
+    "as_json": "imgtool.params",
+    "attention": "imgtool.runtime.attention",
+    "cache_dir": "imgtool.paths",
+    "validate": "imgtool.params",
+    "write_file": "imgtool.store.atomic",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Names that need more than the standard library, imported when first used."""
+    if name in LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(LAZY[name]), name)
+    raise AttributeError(f"module 'imgtool.api' has no attribute {name!r}")

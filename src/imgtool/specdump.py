@@ -1,0 +1,84 @@
+"""`python -m imgtool.specdump MODULE DIST OUT`: import one plugin and write what it declares.
+
+Runs in a process of its own, started by the registry with a time limit, so that a plugin may
+raise, exit or hang here. Each finding is one line of JSON, flushed at once: what was found before
+a hang is kept. The last line is `{"end": true}`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pluggy
+
+from imgtool import hookspecs
+from imgtool.declared import DeclarationError, spec_of
+from imgtool.specs import load
+from imgtool.stage import Maker, Stage
+
+if TYPE_CHECKING:
+    from imgtool.specs import Component
+
+KINDS_WITH_SPEC = ("stage", "maker", "train")
+
+
+def main(argv: list[str]) -> int:
+    """Write the findings about one plugin to the file `argv[2]`."""
+    module, dist, out = argv
+    with Path(out).open("w", encoding="utf-8") as file:
+        try:
+            _dump(module, dist, file)
+        except BaseException as err:  # noqa: BLE001 - the border to a plugin, exits included
+            _write(file, {"broken": _reason(err)})
+        _write(file, {"end": True})
+    return 0
+
+
+def _dump(module: str, dist: str, file: IO[str]) -> None:
+    plugin = importlib.import_module(module)
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin, name=dist)
+    hooks = [name for name in hookspecs.EVENTS if getattr(manager.hook, name).get_hookimpls()]
+    _write(file, {"hooks": hooks})
+    listed = [*manager.hook.imgtool_components(), *manager.hook.imgtool_commands()]
+    components = [replace(item, dist=dist) for items in listed for item in items]
+    for component in components:
+        _write(file, {"component": asdict(component)})
+    for component in components:
+        if component.kind in KINDS_WITH_SPEC:
+            _dump_spec(component, file)
+
+
+def _dump_spec(component: Component, file: IO[str]) -> None:
+    name = {"kind": component.kind, "name": component.name}
+    _write(file, {"trying": name})
+    try:
+        target: Any = load(component.where)
+        if isinstance(target, type) and issubclass(target, Stage | Maker):
+            _write(file, {"spec": spec_of(component, target).as_json()})
+        elif component.kind != "train":
+            raise DeclarationError(f"{component.where} is no Stage or Maker class")
+    except BaseException as err:  # noqa: BLE001 - the border to a plugin, exits included
+        _write(file, {"unusable": {**name, "reason": _reason(err)}})
+
+
+def _reason(err: BaseException) -> str:
+    lines = str(err).strip().splitlines()
+    if isinstance(err, SystemExit):
+        return f"it exited with {err.code!r}"
+    return f"{type(err).__name__}: {lines[0] if lines else ''}".rstrip(": ")
+
+
+def _write(file: IO[str], line: dict[str, Any]) -> None:
+    file.write(json.dumps(line) + "\n")
+    file.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
