@@ -99,12 +99,13 @@ def validate(params_type: type[P], values: Mapping[str, object]) -> P:
     checked = check_values(owner, param_specs(params_type), values)
     given = {name: value for name, value in checked.items() if name in values}
     try:
-        return _adapter(params_type).validate_python(given)
+        instance: P = _adapter(params_type).validate_python(given)
     except ValidationError as err:
         first = err.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
         raise BadParams(f"{owner}: {f'{where}: ' if where else ''}{what}") from err
+    return instance
 
 
 def as_json(params: object) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def as_json(params: object) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _adapter(params_type: type[P]) -> TypeAdapter[P]:
+def _adapter(params_type: type) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(params_type)

@@ -1,0 +1,190 @@
+"""Component name -> where it is. Names and specs come from the cache; classes when used."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from imgtool.errors import AmbiguousComponent, BrokenPlugin, UnknownComponent, near
+from imgtool.paths import config_dir
+from imgtool.spec_cache import OWN, Declared, Plugin, PluginProblem, declarations, discover
+from imgtool.specs import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pluggy
+
+    from imgtool.specs import Component, Spec
+
+__all__ = ["PluginProblem", "Registry", "disabled_plugins"]
+
+log = logging.getLogger("imgtool.registry")
+
+
+def disabled_plugins() -> set[str]:
+    """Distributions that the user disabled: one name a line in `disabled-plugins.txt`."""
+    try:
+        text = (config_dir() / "disabled-plugins.txt").read_text(encoding="utf-8")
+    except OSError:
+        return set()
+    return {line.strip() for line in text.splitlines() if line.strip()}
+
+
+class Registry:
+    """The components of the plugins in use.
+
+    Attributes
+    ----------
+    plugins : the plugins in use, imgtool's own first.
+    problems : plugins and components that cannot be used, with reasons.
+    """
+
+    def __init__(self, declared: Sequence[Declared]) -> None:
+        self.plugins: tuple[Plugin, ...] = tuple(item.plugin for item in declared)
+        self.problems = [problem for item in declared for problem in item.problems]
+        self._declared = tuple(declared)
+        self._components = [part for item in declared for part in item.components]
+        self._specs = {(s.kind, s.id, s.dist): s for item in declared for s in item.specs}
+        self._events: pluggy.PluginManager | None = None
+
+    @classmethod
+    def load(cls) -> Registry:
+        """The registry of this environment. No plugin is imported here.
+
+        `IMGTOOL_PLUGINS` names the only plugins to use, as distributions or entry points, or is
+        `none`; plugins that the user disabled are left out; imgtool's own are always there.
+        """
+        named = os.environ.get("IMGTOOL_PLUGINS")
+        only = None if named is None else {part.strip() for part in named.split(",")}
+        disabled = disabled_plugins()
+
+        def used(plugin: Plugin) -> bool:
+            if plugin.dist == OWN:
+                return True
+            return plugin.dist not in disabled and (
+                only is None or not only.isdisjoint({plugin.dist, plugin.name})
+            )
+
+        return cls(declarations(plugin for plugin in discover() if used(plugin)))
+
+    def kinds(self) -> list[str]:
+        """Every kind of component that is there."""
+        return sorted({component.kind for component in self._components})
+
+    def components(self, kind: str) -> list[Component]:
+        """The components of one kind by name. Those of two owners are all listed."""
+        found = [component for component in self._components if component.kind == kind]
+        return sorted(found, key=lambda component: (component.name, component.dist))
+
+    def component(self, kind: str, name: str) -> Component:
+        """The component that `name` means: a name, a bare family, or `dist:` and one of these.
+
+        Raises
+        ------
+        UnknownComponent, AmbiguousComponent, BrokenPlugin : as the names say.
+        """
+        dist, _, bare = name.rpartition(":")
+        among = [c for c in self.components(kind) if not dist or c.dist == dist]
+        exact = [component for component in among if component.name == bare]
+        found = exact or self._of_family(kind, bare, among)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise self._missing(kind, name, bare)
+        if len({component.name for component in found}) > 1:
+            names = ", ".join(component.name for component in found)
+            raise AmbiguousComponent(f"{bare!r} means no one {kind}", f"Say which: {names}")
+        owners = " or ".join(f"{component.dist}:{component.name}" for component in found)
+        raise AmbiguousComponent(
+            f"{len(found)} plugins own the {kind} {bare!r}",
+            f"Say {owners}; IMGTOOL_PLUGINS can name the only plugins to use",
+        )
+
+    def spec(self, kind: str, name: str) -> Spec:
+        """The declaration of the stage or maker that `name` means.
+
+        Raises
+        ------
+        UnknownComponent, AmbiguousComponent, BrokenPlugin : as the names say.
+        """
+        component = self.component(kind, name)
+        spec = self._specs.get((kind, component.name, component.dist))
+        if spec is not None:
+            return spec
+        for problem in self.problems:
+            if (problem.dist, problem.kind, problem.name) == (component.dist, kind, component.name):
+                raise _broken(component.dist, f"{kind} {component.name!r}", problem.reason)
+        raise UnknownComponent(f"{kind} {component.name!r} declares no parameters")
+
+    def resolve(self, kind: str, name: str) -> Any:
+        """Import what `name` means: a class, a function or a click command.
+
+        Raises
+        ------
+        UnknownComponent, AmbiguousComponent, BrokenPlugin : as the names say.
+        """
+        component = self.component(kind, name)
+        try:
+            return load(component.where)
+        except (Exception, SystemExit) as err:
+            reason = f"{type(err).__name__}: {err}"
+            raise _broken(component.dist, f"{kind} {component.name!r}", reason) from err
+
+    def notify(self, event: str, **arguments: object) -> None:
+        """Call every plugin's implementation of an event; what they raise is logged."""
+        if not any(event in item.hooks for item in self._declared):
+            return
+        if self._events is None:
+            self._events = self._event_manager()
+        for call in reversed(getattr(self._events.hook, event).get_hookimpls()):
+            try:
+                call.function(*(arguments[name] for name in call.argnames))
+            except Exception as err:  # noqa: BLE001 - an observer must not stop the run
+                log.warning("plugin %s failed in %s: %s", call.plugin_name, event, err)
+
+    def _event_manager(self) -> pluggy.PluginManager:
+        import pluggy
+
+        from imgtool import hookspecs
+
+        manager = pluggy.PluginManager(hookspecs.GROUP)
+        manager.add_hookspecs(hookspecs)
+        for plugin in (item.plugin for item in self._declared if item.hooks):
+            try:
+                manager.register(importlib.import_module(plugin.module), name=plugin.dist)
+            except (Exception, SystemExit) as err:  # noqa: BLE001 - the border to a plugin
+                log.warning("plugin %s failed to load: %s", plugin.dist, err)
+        return manager
+
+    def _of_family(self, kind: str, family: str, among: Sequence[Component]) -> list[Component]:
+        members = [c for c in among if c.name.startswith(f"{family}.")]
+        specs = self._specs
+        default = [
+            c
+            for c in members
+            if (spec := specs.get((kind, c.name, c.dist))) is not None and spec.default
+        ]
+        return default or members
+
+    def _missing(self, kind: str, name: str, bare: str) -> Exception:
+        broken = [problem for problem in self.problems if not problem.name]
+        for problem in broken:
+            if any(lost == bare or lost.startswith(f"{bare}.") for lost in problem.lost):
+                return _broken(problem.dist, f"{kind} {name!r}", problem.reason)
+        known = [component.name for component in self.components(kind)]
+        families = [known_name.partition(".")[0] for known_name in known]
+        hint = near(bare, [*known, *families])
+        hint += f"Known: {', '.join(sorted(set(known))) or 'none'}"
+        hint += "".join(f". Plugin {p.dist!r} is broken: {p.reason}" for p in broken)
+        return UnknownComponent(f"unknown {kind} {name!r}", hint)
+
+
+def _broken(dist: str, what: str, reason: str) -> BrokenPlugin:
+    first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    return BrokenPlugin(
+        f"plugin {dist!r} failed to load, so there is no {what}: {first}",
+        "Update or reinstall it. The other plugins go on working",
+    )
