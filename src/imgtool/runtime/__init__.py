@@ -1,0 +1,1 @@
+"""What stages need from the machine: device, dtype, attention, models, memory, journals."""

@@ -1,0 +1,187 @@
+"""From a model reference as written to files that are whole, safe and identified."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from imgtool.errors import ModelUnusable, NeedsConsent, near
+from imgtool.runtime.digest import digest
+from imgtool.runtime.weights import UNSAFE_SUFFIXES, check_file, check_folder, read_index
+
+if TYPE_CHECKING:
+    from imgtool.registry import Registry
+    from imgtool.specs import Component
+
+ModelKind: TypeAlias = Literal["folder", "single-file", "hub"]
+# Tasks whose folders are whole diffusers pipelines.
+PIPELINE_TASKS = frozenset({"text-to-image"})
+HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A model that can be loaded.
+
+    Attributes
+    ----------
+    ref : the reference as written.
+    path : folder, or single `.safetensors` file.
+    kind : `folder`, `single-file`, or `hub` for a folder of the hub's local cache.
+    digest : of the files' content; for the hub `id@commit`.
+    hub_id, revision : where a hub model came from; empty for others.
+    """
+
+    ref: str
+    path: Path
+    kind: ModelKind
+    digest: str
+    hub_id: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class LoraRef:
+    """A LoRA and how strongly it acts; 0 is not at all, 1 as trained."""
+
+    ref: str
+    weight: float = 1.0
+
+
+def parse_lora(text: str) -> LoraRef:
+    """`path:weight`, or `path` alone for weight 1."""
+    ref, colon, weight = text.rpartition(":")
+    try:
+        return LoraRef(ref, float(weight)) if colon and ref else LoraRef(text)
+    except ValueError:
+        # The colon was part of the path, as in a Windows drive.
+        return LoraRef(text)
+
+
+def resolve_model(
+    ref: str, task: str, registry: Registry | None = None, offline: bool = True
+) -> ResolvedModel:
+    """The model that `ref` names, checked.
+
+    Parameters
+    ----------
+    ref : a plugin's alias, a folder, a `.safetensors` file, or a hub id, `owner/name[@revision]`;
+        for the task `lora` with or without `:weight`.
+    task : what the model must do, as in `ModelRef`.
+    registry : knows the aliases; None: there are none.
+    offline : whether a hub model must be in the local cache already.
+
+    Raises
+    ------
+    ModelUnusable : names nothing, holds no weights, or holds them in an unsafe format.
+    NeedsConsent : a hub model that is not here, and `offline`.
+    """
+    name = parse_lora(ref).ref if task == "lora" else ref
+    if not name:
+        raise ModelUnusable(f"no {task} model is named", "See: imgtool models")
+    aliases = _aliases(registry)
+    path = Path(name).expanduser()
+    if name in aliases:
+        return _local(ref, alias_path(aliases[name]), task)
+    if path.exists() or path.suffix == ".safetensors" or path.suffix in UNSAFE_SUFFIXES:
+        return _local(ref, path, task)
+    if looks_like_hub_id(name):
+        return _hub(ref, name, task, offline, aliases)
+    raise ModelUnusable(
+        f"no model {name!r}: no alias, folder or file has this name",
+        f"{near(name, aliases)}Models here: {', '.join(sorted(aliases)) or 'none'}",
+    )
+
+
+def looks_like_hub_id(name: str) -> bool:
+    """Whether `name` has the form `owner/name[@revision]`."""
+    parts = name.split("@", 1)[0].split("/")
+    allowed = all(c.isalnum() or c in "-_." for part in parts for c in part)
+    return len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "~") and allowed
+
+
+def alias_path(alias: Component) -> Path:
+    """The folder or file that a plugin's alias names, found without importing the plugin.
+
+    Raises
+    ------
+    ModelUnusable : the plugin is not installed whole.
+    """
+    package, _, inside = alias.where.partition(":")
+    found = find_spec(package.split(".", 1)[0])
+    roots = list(found.submodule_search_locations or ()) if found else []
+    for root in roots:
+        path = Path(root, *package.split(".")[1:], inside)
+        if path.exists():
+            return path
+    raise ModelUnusable(
+        f"model {alias.name!r}: its plugin {package!r} holds no {inside!r}",
+        "Its weights may not have been made yet; see the plugin's README",
+    )
+
+
+def _aliases(registry: Registry | None) -> dict[str, Component]:
+    return {item.name: item for item in registry.components("model")} if registry else {}
+
+
+def _local(ref: str, path: Path, task: str) -> ResolvedModel:
+    if not path.exists():
+        raise ModelUnusable(f"model {str(path)!r} does not exist", "Check the path")
+    if path.is_file():
+        check_file(path)
+        return ResolvedModel(ref, path, "single-file", digest(path))
+    _check(path, task)
+    return ResolvedModel(ref, path, "folder", digest(path))
+
+
+def _check(folder: Path, task: str) -> None:
+    if task in PIPELINE_TASKS:
+        read_index(folder)
+    check_folder(folder)
+
+
+def _hub(
+    ref: str, name: str, task: str, offline: bool, aliases: dict[str, Component]
+) -> ResolvedModel:
+    hub_id, _, revision = name.partition("@")
+    folder = cached_snapshot(hub_id, revision or "main")
+    if folder is None and offline:
+        raise NeedsConsent(
+            f"model {name!r} is no local path and is not in the hub's local cache",
+            f"{near(name, aliases)}Allow the download: --download",
+        )
+    if folder is None:
+        folder = _download(hub_id, revision)
+    _check(folder, task)
+    commit = folder.name
+    return ResolvedModel(ref, folder, "hub", f"{hub_id}@{commit}", hub_id, commit)
+
+
+def cached_snapshot(hub_id: str, revision: str) -> Path | None:
+    """The folder of a hub model in the local cache, as huggingface_hub lays it out, or None."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    model = cache / f"models--{hub_id.replace('/', '--')}"
+    try:
+        commit = (model / "refs" / revision).read_text().strip()
+    except OSError:
+        commit = revision
+    folder = model / "snapshots" / commit
+    return folder if commit and folder.is_dir() else None
+
+
+def _download(hub_id: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(hub_id, revision=revision or None, allow_patterns=HUB_PATTERNS)
+        )
+    except (OSError, ValueError) as err:
+        raise ModelUnusable(
+            f"model {hub_id!r} cannot be fetched: {type(err).__name__}",
+            "Check the name, the revision and the network",
+        ) from err

@@ -1,0 +1,67 @@
+"""Loaded models, shared by the stages of a process."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Entry:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    value: object = None
+    loaded: bool = False
+    holders: int = 0
+
+
+class Shared:
+    """Objects by key, each loaded once and dropped when its last holder lets go.
+
+    Safe to use from several threads: two that want one key load it once, two that want different
+    keys load at the same time.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[Hashable, _Entry] = {}
+        self._lock = threading.Lock()
+
+    def acquire(self, key: Hashable, loader: Callable[[], T]) -> T:
+        """The object of `key`, loaded if nobody holds it yet. Pair it with `release`."""
+        with self._lock:
+            entry = self._entries.setdefault(key, _Entry())
+            entry.holders += 1
+        try:
+            with entry.lock:
+                if not entry.loaded:
+                    entry.value = loader()
+                    entry.loaded = True
+        except BaseException:
+            self.release(key)
+            raise
+        return cast("T", entry.value)
+
+    def release(self, key: Hashable) -> None:
+        """Let go of `key` once."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return
+            entry.holders -= 1
+            if entry.holders <= 0:
+                del self._entries[key]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+@lru_cache(maxsize=1)
+def process_shared() -> Shared:
+    """The models of this process."""
+    return Shared()

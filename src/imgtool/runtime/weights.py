@@ -1,0 +1,130 @@
+"""Looking at model files without loading them: are they whole, are they safe, what are they.
+
+Only headers are read here. Nothing in this module imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING
+
+from imgtool.errors import ModelUnusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Formats that run code when they are opened.
+UNSAFE_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".msgpack", ".h5"})
+# Component folders of a diffusers model that hold settings only.
+WEIGHTLESS_CONFIGS = (
+    "scheduler_config.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+)
+MAX_HEADER_BYTES = 100_000_000
+
+
+def check_file(path: Path) -> None:
+    """Refuse a safetensors file that is cut, and any other weights file.
+
+    Raises
+    ------
+    ModelUnusable : the file is unsafe, truncated or not safetensors.
+    """
+    if path.suffix in UNSAFE_SUFFIXES:
+        raise ModelUnusable(
+            f"{str(path)!r} is a pickle file, which can run code when opened",
+            "Convert it to .safetensors; imgtool opens nothing else",
+        )
+    if path.suffix != ".safetensors":
+        raise ModelUnusable(f"{str(path)!r} holds no weights", "A single file must be .safetensors")
+    header, start = read_header(path)
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    if not ends or start + max(ends) > path.stat().st_size:
+        raise ModelUnusable(f"{str(path)!r} is truncated or empty", "Fetch the file again")
+
+
+def read_header(path: Path) -> tuple[dict[str, dict[str, list[int]]], int]:
+    """Header of a safetensors file, tensor name to dtype, shape and offsets, and where data starts.
+
+    Raises
+    ------
+    ModelUnusable : the file is cut, or is not safetensors.
+    """
+    with path.open("rb") as file:
+        prefix = file.read(8)
+        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else MAX_HEADER_BYTES + 1
+        text = file.read(length) if length <= MAX_HEADER_BYTES else b""
+    try:
+        header: dict[str, dict[str, list[int]]] = json.loads(text)
+    except ValueError as err:
+        raise ModelUnusable(
+            f"{str(path)!r} is truncated or not a safetensors file", "Fetch the file again"
+        ) from err
+    return header, 8 + length
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a model folder that lacks weights, or has them in an unsafe format alone.
+
+    Raises
+    ------
+    ModelUnusable : says which component.
+    """
+    index = folder / "model_index.json"
+    if not index.is_file():
+        _check_component(folder, "the folder")
+        return
+    for name, entry in read_index(folder).items():
+        if _has_weights(folder / name, entry):
+            _check_component(folder / name, f"component {name!r}")
+
+
+def read_index(folder: Path) -> dict[str, object]:
+    """`model_index.json` of a diffusers folder.
+
+    Raises
+    ------
+    ModelUnusable : there is none, or it is not a JSON object.
+    """
+    path = folder / "model_index.json"
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelUnusable(
+            f"{str(folder)!r} is not a diffusers model: it has no model_index.json",
+            "Name the folder that `save_pretrained` of a pipeline wrote",
+        ) from None
+    except ValueError as err:
+        raise ModelUnusable(f"{str(path)!r} is not valid JSON: {err}") from err
+    if not isinstance(index, dict):
+        raise ModelUnusable(f"{str(path)!r} is not a JSON object")
+    return index
+
+
+def _has_weights(folder: Path, entry: object) -> bool:
+    if not (isinstance(entry, list) and len(entry) == 2 and entry[0]):
+        return False
+    if any((folder / name).exists() for name in WEIGHTLESS_CONFIGS):
+        return False
+    class_name = str(entry[1])
+    return not class_name.endswith(("Scheduler", "Tokenizer", "TokenizerFast", "Processor"))
+
+
+def _check_component(folder: Path, what: str) -> None:
+    files = [path for path in sorted(folder.glob("*")) if path.is_file()]
+    safe = [path for path in files if path.suffix == ".safetensors"]
+    if safe:
+        for path in safe:
+            check_file(path)
+        return
+    unsafe = [path for path in files if path.suffix in UNSAFE_SUFFIXES]
+    if unsafe:
+        raise ModelUnusable(
+            f"{str(folder)!r}: {what} has pickle weights alone ({unsafe[0].name}), "
+            "which can run code when opened",
+            "Convert them to .safetensors; imgtool opens nothing else",
+        )
+    raise ModelUnusable(f"{str(folder)!r}: {what} has no weights", "Expected a .safetensors file")
