@@ -9,12 +9,12 @@ import json
 import math
 from dataclasses import fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from imgtool.errors import BadParams, near
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from pydantic import TypeAdapter
 
@@ -50,13 +50,8 @@ def check_values(
     owner: str, params: Sequence[ParamSpec], values: Mapping[str, object]
 ) -> dict[str, Any]:
     """`cheap_check` for params that belong to no stage; `owner` is named in messages."""
-    known = [param.name for param in params]
     for name in values:
-        if name not in known:
-            raise BadParams(
-                f"{owner}: unknown parameter {name!r}",
-                f"{near(name, known)}It takes: {', '.join(known) or 'no parameters'}",
-            )
+        _find(owner, params, name)
     checked: dict[str, Any] = {}
     for param in params:
         if param.name in values:
@@ -66,6 +61,18 @@ def check_values(
         else:
             checked[param.name] = _canonical(param, param.default)
     return checked
+
+
+def check_value(spec: Spec, name: str, value: object) -> ParamSpec:
+    """Check one value alone; gives the parameter's spec.
+
+    Raises
+    ------
+    BadParams : as in `cheap_check`.
+    """
+    param = _find(spec.id, spec.params, name)
+    _checked(spec.id, param, value)
+    return param
 
 
 def parse_value(param: ParamSpec, text: str) -> object:
@@ -99,7 +106,7 @@ def validate(params_type: type[P], values: Mapping[str, object]) -> P:
     checked = check_values(owner, param_specs(params_type), values)
     given = {name: value for name, value in checked.items() if name in values}
     try:
-        instance: P = _adapter(params_type).validate_python(given)
+        instance: P = _adapter(cast("Hashable", params_type)).validate_python(given)
     except ValidationError as err:
         first = err.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -121,10 +128,20 @@ def as_json(params: object) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _adapter(params_type: type) -> TypeAdapter[Any]:
+def _adapter(params_type: Hashable) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(params_type)
+    return TypeAdapter(cast("Any", params_type))
+
+
+def _find(owner: str, params: Sequence[ParamSpec], name: str) -> ParamSpec:
+    known = [param.name for param in params]
+    if name in known:
+        return params[known.index(name)]
+    raise BadParams(
+        f"{owner}: unknown parameter {name!r}",
+        f"{near(name, known)}It takes: {', '.join(known) or 'no parameters'}",
+    )
 
 
 def _checked(owner: str, param: ParamSpec, value: object) -> object:
