@@ -67,6 +67,8 @@ class Scope(StrEnum):
 class Stage(Generic[P]):
     """One operation on rows. Subclass it, declare the class attributes, write `process`.
 
+    A stage that makes children of its rows names the parameter that says how many `n`.
+
     Attributes
     ----------
     id : `family.method`.
@@ -74,9 +76,8 @@ class Stage(Generic[P]):
     summary : one line for help.
     scope : `row`, `siblings` (of one parent, always in one batch) or `run` (a barrier).
     consumes, produces : fields; optional ones are consumed where they exist.
-    random : whether results depend on the seed (a stage that does not may still keep it False).
     default_of_family : whether a bare family name means this stage.
-    params : the values of this instance, set before `open`.
+    params, runtime : the values of this instance and what it runs on, set before `open`.
     """
 
     id: ClassVar[str]
@@ -88,11 +89,10 @@ class Stage(Generic[P]):
     default_of_family: ClassVar[bool] = False
 
     params: P
+    runtime: Runtime
 
     def open(self, params: P, runtime: Runtime) -> None:
-        """Load weights and keep `params`. Called once a process, before the first batch."""
-        self.params = params
-        self.runtime = runtime
+        """Load weights. Called once a process, before the first batch."""
 
     @abstractmethod
     def process(self, batch: Batch) -> Batch:
@@ -105,11 +105,6 @@ class Stage(Generic[P]):
 
     def close(self) -> None:
         """Free what `open` took. Called once, also after an error."""
-
-    @classmethod
-    def expansion(cls, params: P) -> int:
-        """Rows that come out for each row that goes in; sizes batches and plans."""
-        return 1
 
     @classmethod
     def weight_bytes(cls, params: P, runtime: Runtime) -> int:

@@ -12,22 +12,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageInfo:
-    """One instance of a run: its label, stage id, instance name, and batches already done."""
+    """One instance of a run: its label, stage id and name in the store."""
 
     label: str
     stage: str
     instance: str
-    batches: int
-    batches_done: int
 
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run begins; `rows` is the count of source rows."""
+    """A run begins. How many rows there will be is not known: they may still be coming."""
 
     run: str
     store: str
-    rows: int
     stages: tuple[StageInfo, ...]
 
 
@@ -79,7 +76,6 @@ class RunFinished:
 
     run: str
     status: int
-    rows: int
     failed: int
 
 

@@ -38,10 +38,12 @@ class StreamSource:
     ----------
     instance : key of the upstream's last instance, in the store of the request.
     batches : names of its batches in order; iterating may block until the next is committed.
+    fields : names of the fields that its rows have.
     """
 
     instance: str
     batches: Iterable[str]
+    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How the family is trained: data rendered on the fly, resumable loops, one module a model."""

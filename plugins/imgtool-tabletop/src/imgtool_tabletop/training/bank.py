@@ -1,0 +1,80 @@
+"""A bank of rendered pictures in shared memory, filled by one process and read by others.
+
+Scene `i` of a bank is a function of its seed and `i` alone, so captions need not be kept.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from imgtool_tabletop.world.render import render
+from imgtool_tabletop.world.sample import FIRST, Distribution, sample_scene
+from imgtool_tabletop.world.scene import Scene
+
+CHUNK = 128
+
+
+def is_held_out(scene: Scene) -> bool:
+    """Whether training must not see this combination of coloured shapes.
+
+    A stable hash of the coloured shapes takes an eighth of all combinations of two and more.
+    """
+    if len(scene.solids) < 2:
+        return False
+    names = sorted(f"{solid.colour} {solid.shape}" for solid in scene.solids)
+    return hashlib.blake2b(",".join(names).encode(), digest_size=1).digest()[0] % 8 == 0
+
+
+def scene_at(seed: int, index: int, distribution: Distribution = FIRST, *, held_out: bool) -> Scene:
+    """Scene `index` of the training half (or the held-out half) of the world."""
+    rng = random.Random(f"{seed}:{index}:{held_out}")
+    while True:
+        scene = sample_scene(rng, distribution)
+        if is_held_out(scene) == held_out:
+            return scene
+
+
+@dataclass(frozen=True)
+class PictureBank:
+    """Pictures [N, 3, 64, 64] uint8 in a memory-mapped file; the first `filled()` are there."""
+
+    folder: Path
+    seed: int
+    count: int
+    size: int = 64
+
+    def _pictures(self, mode: str) -> np.memmap:
+        shape = (self.count, 3, self.size, self.size)
+        return np.memmap(self.folder / "pictures.u8", np.uint8, mode, shape=shape)  # type: ignore[call-overload,no-any-return]
+
+    def filled(self) -> int:
+        """Pictures rendered so far."""
+        try:
+            return int(json.loads((self.folder / "filled.json").read_text())["filled"])
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def fill(self, report: Callable[[str], None]) -> None:
+        """Render what is missing. Goes on where an earlier call was stopped."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        done = self.filled()
+        pictures = self._pictures("r+" if (self.folder / "pictures.u8").exists() else "w+")
+        while done < self.count:
+            rows = range(done, min(done + CHUNK, self.count))
+            scenes = [scene_at(self.seed, i, held_out=False) for i in rows]
+            images = render(scenes, self.size).mul(255).round().to(torch.uint8)
+            pictures[rows.start : rows.stop] = images.numpy()
+            done = rows.stop
+            (self.folder / "filled.json").write_text(json.dumps({"filled": done}))
+            if done % (CHUNK * 40) == 0:
+                report(f"{done} pictures rendered")
+
+    def reader(self) -> np.memmap:
+        """The pictures, read-only."""
+        return self._pictures("r")

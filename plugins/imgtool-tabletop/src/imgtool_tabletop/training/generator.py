@@ -1,0 +1,197 @@
+"""Trains `tabletop`: a `StableDiffusionPipeline` over the family's latents and text tower."""
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from imgtool_tabletop.captions.grammar import caption
+from imgtool_tabletop.training.bank import PictureBank, scene_at
+from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
+from imgtool_tabletop.world.facts import scene_facts
+
+
+@dataclass(frozen=True)
+class GeneratorTraining:
+    """Settings.
+
+    widths : channels at 8×8 and 4×4. empty : share of captions left out, for guidance.
+    """
+
+    widths: tuple[int, int] = (96, 128)
+    layers: int = 1
+    head_dim: int = 32
+    batch: int = 64
+    empty: float = 0.1
+    seed: int = 0
+    budget: Budget = field(default_factory=lambda: Budget(seconds=2 * 3600.0, log_every=100))
+    optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=6e-4, warmup_steps=300))
+
+
+def build_scheduler() -> DDIMScheduler:
+    """v-prediction with zero terminal SNR: Lin et al. (2024), arXiv 2305.08891."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+    )
+
+
+def build_unet(settings: GeneratorTraining, latent_channels: int, text_width: int) -> UNet2DConditionModel:
+    """An untrained net with cross-attention at both resolutions."""
+    torch.manual_seed(settings.seed)
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=settings.widths,
+        layers_per_block=settings.layers,
+        cross_attention_dim=text_width,
+        attention_head_dim=tuple(width // settings.head_dim for width in settings.widths),
+        norm_num_groups=32,
+    )
+
+
+class LatentSource:
+    """Latents and captions of a bank's pictures; each picture is encoded once, when first met."""
+
+    def __init__(self, bank: PictureBank, vae: AutoencoderKL) -> None:
+        self.bank, self.vae = bank, vae
+        self.latents = torch.empty(bank.count, 8, 8, 8, dtype=torch.float16)
+        self.encoded = 0
+
+    @torch.no_grad()
+    def extend(self, most: int) -> None:
+        """Encode up to `most` pictures that were rendered since."""
+        stop = min(self.bank.filled(), self.encoded + most)
+        while self.encoded < stop:
+            rows = slice(self.encoded, min(self.encoded + 64, stop))
+            pictures = torch.from_numpy(self.bank.reader()[rows]).float().div_(127.5).sub_(1.0)
+            with torch.autocast("cpu", torch.bfloat16):
+                posterior = self.vae.encode(pictures).latent_dist
+            self.latents[rows] = (posterior.mean.float() * self.vae.config.scaling_factor).half()
+            self.encoded = rows.stop
+
+    def batch(self, rows: list[int], step: int, empty: float) -> tuple[Tensor, list[str]]:
+        """Latents [B, 8, 8, 8] and captions of `rows`, a share of them empty."""
+        draw = torch.rand(len(rows), generator=torch.Generator().manual_seed(step)).tolist()
+        texts = [
+            "" if luck < empty
+            else caption(scene_facts(scene_at(self.bank.seed, row, held_out=False)), (row, step))
+            for row, luck in zip(rows, draw, strict=True)
+        ]
+        return self.latents[rows].float(), texts
+
+
+def velocity_pair(
+    latents: Tensor, noise: Tensor, times: Tensor, alphas: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Noised latents and the target v = a·noise - s·latents; Salimans & Ho (2022), eq. 10."""
+    a = alphas[times].sqrt()[:, None, None, None]
+    s = (1 - alphas[times]).sqrt()[:, None, None, None]
+    return a * latents + s * noise, a * noise - s * latents
+
+
+def draw_times(count: int, generator: torch.Generator) -> Tensor:
+    """[count] steps 0..999: mostly logit-normal, Esser et al. (2024), with a uniform tenth.
+
+    The uniform part keeps the last step, where sampling starts, from being left out.
+    """
+    middle = torch.sigmoid(torch.randn(count, generator=generator) * 1.2 + 0.3)
+    spread = torch.rand(count, generator=generator)
+    mixed = torch.where(torch.rand(count, generator=generator) < 0.25, spread, middle)
+    return (mixed * 1000).long().clamp(0, 999)
+
+
+def train_generator(
+    settings: GeneratorTraining,
+    bank: PictureBank,
+    vae_dir: Path,
+    clip_dir: Path,
+    out_dir: Path,
+    work_dir: Path,
+    report: Report,
+    export_every_s: float = 600.0,
+) -> None:
+    """Train, resume, export now and then, and write the pipeline folder at the end."""
+    vae = AutoencoderKL.from_pretrained(vae_dir, torch_dtype=torch.float32).eval()
+    text_encoder = CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(clip_dir)
+    unet = build_unet(settings, vae.config.latent_channels, text_encoder.config.hidden_size)
+    report(f"{sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters")
+    trainer = Trainer(unet, work_dir, settings.budget, settings.optimiser, report)
+    alphas = build_scheduler().alphas_cumprod
+    source = LatentSource(bank, vae)
+    source.extend(20 * settings.batch)
+    exported = trainer.seconds
+
+    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        nonlocal exported
+        source.extend(settings.batch)
+        generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
+        rows = torch.randint(0, source.encoded, (settings.batch,), generator=generator).tolist()
+        latents, texts = source.batch(rows, step, settings.empty)
+        tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        noise = torch.randn(latents.shape, generator=generator)
+        times = draw_times(len(rows), generator)
+        noised, target = velocity_pair(latents, noise, times, alphas)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                states = text_encoder(tokens).last_hidden_state
+            made = unet(noised, times, states).sample
+        value = (made.float() - target).square().mean()
+        if trainer.seconds - exported > export_every_s:
+            exported = trainer.seconds
+            with trainer.averaged():
+                write_pipeline(unet, vae_dir, clip_dir, out_dir)
+        return value, {"encoded": float(source.encoded)}
+
+    trainer.run(loss)
+    with trainer.averaged():
+        write_pipeline(unet, vae_dir, clip_dir, out_dir)
+
+
+def write_pipeline(unet: UNet2DConditionModel, vae_dir: Path, clip_dir: Path, out_dir: Path) -> None:
+    """Write a folder that `StableDiffusionPipeline.from_pretrained` loads alone."""
+    fresh = out_dir.with_name(out_dir.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    half = UNet2DConditionModel.from_config(unet.config)
+    half.load_state_dict(unet.state_dict())
+    half.to(torch.float16).save_pretrained(fresh / "unet")
+    shutil.copytree(vae_dir, fresh / "vae", ignore=shutil.ignore_patterns("figures.json"))
+    CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float16).save_pretrained(fresh / "text_encoder")
+    CLIPTokenizer.from_pretrained(clip_dir).save_pretrained(fresh / "tokenizer")
+    build_scheduler().save_pretrained(fresh / "scheduler")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": "0.42.1",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "safety_checker": [None, None],
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+        "requires_safety_checker": False,
+    }
+    (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
+    shutil.rmtree(out_dir, ignore_errors=True)
+    fresh.replace(out_dir)

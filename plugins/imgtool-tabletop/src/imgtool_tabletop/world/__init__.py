@@ -1,0 +1,1 @@
+"""Scenes, cameras, the ray tracer and what can be measured in its pictures."""

@@ -1,0 +1,5 @@
+"""`python -m imgtool` is `imgtool`."""
+
+from imgtool.cli.main import main
+
+main()

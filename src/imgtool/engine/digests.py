@@ -1,0 +1,58 @@
+"""What a result depends on beside its parameters: model weights, files named, how it is computed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imgtool.runtime.context import Runtime
+    from imgtool.specs import Spec
+
+
+def input_digest(
+    spec: Spec, params: Mapping[str, object], written: Mapping[str, object], runtime: Runtime
+) -> list[str]:
+    """`name=digest` for every model and file that `params` name; models made by a maker excepted.
+
+    Raises
+    ------
+    ModelUnusable : a model reference names nothing usable.
+    """
+    found = []
+    for param in spec.params:
+        value = params.get(param.name)
+        if not value or str(written.get(param.name, "")).startswith("@"):
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        if param.model_task:
+            found += [f"{param.name}={runtime.model(str(v), param.model_task).digest}" for v in values]
+        elif param.path_what:
+            found += [f"{param.name}={content_digest(Path(str(v)))}" for v in values]
+    return found
+
+
+def content_digest(path: Path) -> str:
+    """Digest of a file's bytes, or of the names and bytes of all files of a folder."""
+    total = hashlib.blake2b(digest_size=16)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if file.is_file():
+            total.update(str(file.relative_to(path) if path.is_dir() else file.name).encode())
+            total.update(hashlib.blake2b(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def execution_marks(spec: Spec, runtime: Runtime) -> list[str]:
+    """How numbers are computed, where it is not the default, for stages that run a model."""
+    if not any(param.model_task for param in spec.params):
+        return []
+    marks = []
+    if runtime.dtype not in ("auto", "float32"):
+        marks.append(f"dtype={runtime.dtype}")
+    if runtime.deterministic:
+        marks.append("deterministic")
+    return marks

@@ -1,0 +1,352 @@
+"""Plan and run requests: the one door to the engine, for the command line and for Python."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from imgtool.engine import events
+from imgtool.engine.local import END, Lane, Session
+from imgtool.engine.make import make_models
+from imgtool.engine.plan import resolve_instances, unique_labels
+from imgtool.engine.request import RunRequest, Schedule, StreamSource
+from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, commit_source
+from imgtool.errors import ImgtoolError, Interrupted, Status
+from imgtool.runtime.context import Runtime
+from imgtool.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from imgtool.batch import Batch, Failure, Row, Value
+    from imgtool.engine.plan import Instance
+    from imgtool.registry import Registry
+
+JOIN_S = 0.2
+LEAVE_S = 3.0
+RESIDENT_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left in its store.
+
+    Attributes
+    ----------
+    store : the store, open.
+    run_name : name of the run's record.
+    instances : the stages, in order.
+    batches : label to the names of its committed batches, in order of their number.
+    failures : row id to why it failed, over all stages.
+    source_fields : fields that the source rows have.
+    """
+
+    store: Store
+    run_name: str
+    instances: tuple[Instance, ...]
+    batches: Mapping[str, tuple[str, ...]]
+    failures: Mapping[str, Failure]
+    source: str = SOURCE_KEY
+    source_fields: tuple[str, ...] = ()
+
+    @property
+    def store_path(self) -> Path:
+        """Folder of the store."""
+        return self.store.path
+
+    @property
+    def status(self) -> Status:
+        """Exit status of a command that ended with this."""
+        return Status.ROWS_FAILED if self.failures else Status.DONE
+
+    @property
+    def last(self) -> str:
+        """Label of the last stage."""
+        return self.instances[-1].label if self.instances else "source"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields that rows of the last stage have."""
+        names = dict.fromkeys(self.source_fields)
+        index: int | None = len(self.instances) - 1 if self.instances else None
+        while index is not None:
+            names |= dict.fromkeys(f.name for f in self.instances[index].spec.produces)
+            index = self.instances[index].upstream
+        return tuple(names)
+
+    def instance_name(self, label: str) -> str:
+        """Store name of the instance with this label."""
+        return next((i.key for i in self.instances if i.label == label), self.source)
+
+    def read(self, label: str, arrays: Sequence[str] | None = ()) -> Iterator[Batch]:
+        """Committed batches of a stage, one at a time."""
+        key = self.instance_name(label)
+        for name in self.batches[label]:
+            yield self.store.read(key, name, arrays)
+
+    def rows(self, arrays: Sequence[str] | None = ()) -> Iterator[Row]:
+        """Rows of the last stage, one batch in memory at a time."""
+        for batch in self.read(self.last, arrays):
+            yield from batch
+
+
+@dataclass
+class _Collected:
+    """An observer that keeps names of committed batches and failures."""
+
+    batches: dict[str, list[str]] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+    def __call__(self, event: events.Event) -> None:
+        if isinstance(event, events.BatchDone):
+            self.batches.setdefault(event.label, []).append(event.name)
+        elif isinstance(event, events.RowFailed):
+            self.failures[event.row_id] = event.failure
+
+
+def prepare_runtime(request: RunRequest, registry: Registry, threads: int) -> Runtime:
+    """The runtime that a request asks for."""
+    return Runtime(
+        registry=registry,
+        device=request.device,
+        dtype=request.dtype,
+        attention=request.attention,
+        deterministic=request.deterministic or request.row is not None,
+        compute_batch=request.compute_batch,
+        threads=threads,
+        offline=request.offline,
+    )
+
+
+def execute(
+    request: RunRequest, registry: Registry, observers: Iterable[events.Observer] = ()
+) -> RunResult:
+    """Run what is missing, and return when everything is committed.
+
+    Raises
+    ------
+    ImgtoolError : what stopped the run; whatever was committed stays.
+    Interrupted : Ctrl-C.
+    """
+    store = Store.open(request.store, "a")
+    record = store.run(request.name) or {}
+    threads = int(record.get("threads") or os.cpu_count() or 1)
+    runtime = prepare_runtime(request, registry, threads)
+    source, source_fields, source_key = _open_source(request, store, registry)
+    made = make_models(request.makers, registry, runtime, store)
+    instances = resolve_instances(
+        unique_labels(request.stages), source_fields, source_key, registry, runtime, made
+    )
+    for instance in instances:
+        store.write_instance(instance.key, instance.attributes())
+    collected = _Collected()
+    session = Session(request, registry, runtime, store, (collected, *map(guarded, observers)))
+    session.emit(events.RunStarted(request.name, str(store.path), tuple(
+        events.StageInfo(i.label, i.spec.id, i.key) for i in instances
+    )))
+    if request.retry_failed:
+        withdraw_failed(store, instances, record)
+    _run(session, instances, source, threads)
+    failures = _failures(store, instances, collected)
+    ordered = {label: tuple(sorted(names)) for label, names in collected.batches.items()}
+    for label in ("source", *(i.label for i in instances)):
+        ordered.setdefault(label, ())
+    result = RunResult(
+        store, request.name, instances, ordered, failures, source_key, tuple(source_fields)
+    )
+    session.emit(events.RunFinished(
+        request.name, int(result.status), len(failures)
+    ))
+    return result
+
+
+def _open_source(
+    request: RunRequest, store: Store, registry: Registry
+) -> tuple[Iterator[str], Sequence[str], str]:
+    """Names of source batches as they are committed, their fields, and their instance."""
+    if isinstance(request.rows, StreamSource):
+        return iter(request.rows.batches), request.rows.fields, request.rows.instance
+    rows = iter(_lineage(request.rows, request.row))
+    first = next(rows, None)
+    fields = () if first is None else tuple(name for name in first if name != "id")
+    size = request.batch or max(1, DEFAULT_ROWS // expansion(request, registry))
+    whole = itertools.chain(() if first is None else (first,), rows)
+    return (commit_source(store, b) for b in batches_of(whole, size)), fields, SOURCE_KEY
+
+
+def _lineage(
+    rows: Iterable[Mapping[str, Value]], target: str | None
+) -> Iterator[Mapping[str, Value]]:
+    for row in rows:
+        if target is None or target == row["id"] or target.startswith(f"{row['id']}."):
+            yield row
+
+
+def expansion(request: RunRequest, registry: Registry) -> int:
+    """Rows that one source row becomes; a stage that makes children says how many by `n`."""
+    total = 1
+    for use in request.stages:
+        param = registry.spec("stage", use.use).param("n")
+        if param is not None:
+            total *= max(1, int(str(use.params.get("n", param.default))))
+    return total
+
+
+def _run(
+    session: Session, instances: Sequence[Instance], source: Iterator[str], threads: int
+) -> None:
+    lanes = [Lane(session, instance) for instance in instances]
+    first: list[Any] = []
+    for lane in lanes:
+        feeds = lanes[lane.instance.upstream].outboxes if lane.instance.upstream is not None else first
+        feeds.append(lane.inbox)
+    feeder = _Feeder(session, source, first, instances, threads)
+    try:
+        if _in_turn(session, lanes):
+            for worker in (feeder, *lanes):
+                worker.start()
+                _wait([worker])
+        else:
+            for worker in (feeder, *lanes):
+                worker.start()
+            _wait([feeder, *lanes])
+    except KeyboardInterrupt:
+        session.stopped.set()
+        _wait([feeder, *lanes], time.monotonic() + LEAVE_S)
+        raise Interrupted("interrupted; the same command goes on from here") from None
+    if session.error is not None:
+        raise session.error
+
+
+def _in_turn(session: Session, lanes: Sequence[Lane]) -> bool:
+    """Whether stages must run one after another, since together they do not fit in memory."""
+    if session.request.schedule is not Schedule.AUTO:
+        return session.request.schedule is Schedule.STAGE
+    if isinstance(session.request.rows, StreamSource):
+        return False
+    wanted = sum(lane.weight_bytes() for lane in lanes)
+    if not wanted:
+        return False
+    from imgtool.runtime.memory import available_bytes
+
+    return wanted > RESIDENT_SHARE * available_bytes(str(session.runtime.torch_device))
+
+
+def _wait(workers: Sequence[threading.Thread], until: float | None = None) -> None:
+    """Join, waking up often so that Ctrl-C is heard."""
+    for worker in workers:
+        while worker.is_alive() and (until is None or time.monotonic() < until):
+            worker.join(JOIN_S)
+
+
+class _Feeder(threading.Thread):
+    """Commits source batches ahead of the first stage, then the run's record."""
+
+    def __init__(
+        self,
+        session: Session,
+        source: Iterator[str],
+        outboxes: list[Any],
+        instances: Sequence[Instance],
+        threads: int,
+    ) -> None:
+        super().__init__(name="imgtool-source", daemon=True)
+        self.session, self.source, self.outboxes = session, source, outboxes
+        self.instances, self.threads = instances, threads
+
+    def run(self) -> None:
+        """Feed until the source ends; an error goes to the session, END always goes on."""
+        names: list[str] = []
+        try:
+            for name in self.source:
+                if self.session.stopped.is_set():
+                    break
+                names.append(name)
+                self.session.emit(events.BatchDone(
+                    "source", SOURCE_KEY, int(name.split("-", 1)[0]), name, 0, 0, True,
+                    time.monotonic(),
+                ))
+                for outbox in self.outboxes:
+                    outbox.put(name)
+            else:
+                self._record(names)
+        except BaseException as err:  # the border of this thread
+            self.session.abort(err)
+        for outbox in self.outboxes:
+            outbox.put(END)
+
+    def _record(self, names: list[str]) -> None:
+        request = self.session.request
+        if request.row is not None:
+            return
+        source = request.rows.instance if isinstance(request.rows, StreamSource) else SOURCE_KEY
+        self.session.store.write_run(request.name, {
+            **request.attributes,
+            "stages": [
+                {"label": i.label, "stage": i.spec.id, "instance": i.key, "params": dict(i.params),
+                 "upstream": i.upstream_key}
+                for i in self.instances
+            ],
+            "source": source,
+            "batches": names,
+            "threads": self.threads,
+            "compute_batch": request.compute_batch,
+        })
+
+
+def _failures(
+    store: Store, instances: Sequence[Instance], collected: _Collected
+) -> dict[str, Failure]:
+    """Failures of this run, those of batches found committed included."""
+    found = dict(collected.failures)
+    for instance in instances:
+        if not store.has_failures(instance.key):
+            continue
+        for name in collected.batches.get(instance.label, ()):
+            found |= store.failures(instance.key, name)
+    return found
+
+
+def withdraw_failed(
+    store: Store, instances: Sequence[Instance], record: Mapping[str, Any]
+) -> None:
+    """Withdraw batches of the recorded run in which rows failed, and all made from them."""
+    upstream_names = {record.get("source", ""): list(record.get("batches", ()))}
+    bad: dict[str, set[str]] = {}
+    for instance in instances:
+        above = upstream_names.get(instance.upstream_key, [])
+        names = instance.output_names(sorted(above)) if instance.is_barrier else [
+            instance.output_name(name) for name in above
+        ]
+        upstream_names[instance.key] = names
+        bad_above = bad.get(instance.upstream_key, set())
+        mine = set()
+        for up, name in zip(sorted(above) if instance.is_barrier else above, names, strict=True):
+            touched = bool(bad_above) if instance.is_barrier else up in bad_above
+            if touched or (store.has(instance.key, name) and store.failures(instance.key, name)):
+                mine.add(name)
+                store.withdraw(instance.key, name)
+        bad[instance.key] = mine
+
+
+def guarded(observer: events.Observer) -> events.Observer:
+    """The same observer, whose exceptions are logged and change nothing."""
+    import logging
+
+    def call(event: events.Event) -> None:
+        try:
+            observer(event)
+        except ImgtoolError:
+            raise
+        except Exception:  # the border to plugins' observers
+            logging.getLogger("imgtool.events").warning("an observer failed", exc_info=True)
+
+    return call
+
+
