@@ -1,0 +1,70 @@
+"""The command of one maker, generated from its spec: it leaves a model folder at `-o`.
+
+Examples
+--------
+imgtool prune.obs --model tabletop --sparsity 0.5 -o slim/
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from imgtool.cli.output import Output
+from imgtool.cli.param_options import flags, given_params, param_options
+from imgtool.errors import OutputUnwritable
+from imgtool.params import cheap_check
+
+if TYPE_CHECKING:
+    from imgtool.specs import Spec
+
+
+def maker_command(spec: Spec, name: str) -> click.Command:
+    """A click command that makes one model."""
+
+    @click.pass_context
+    def call(ctx: click.Context, /, **values: object) -> int:
+        return _call(ctx, spec, values)
+
+    own: list[click.Parameter] = list(param_options(spec))
+    shared = [option for option in maker_options() if not flags([option]) & flags(own)]
+    return click.Command(
+        name, params=[*own, *shared], callback=call, help=spec.summary, short_help=spec.summary
+    )
+
+
+def maker_options() -> list[click.Parameter]:
+    """Options that every maker takes."""
+    return [
+        click.Option(["-o", "--output"], type=click.Path(path_type=Path), required=True,
+                     metavar="FOLDER", help="Folder of the model; it must not exist yet."),
+        click.Option(["--device"], default="auto", help="auto, cpu, cuda…  [default: auto]"),
+        click.Option(["--dtype"], type=click.Choice(["auto", "float32", "float16", "bfloat16"]),
+                     default="auto", help="Precision of models.  [default: auto]"),
+        click.Option(["--json"], is_flag=True, help="Print what was made as JSON."),
+    ]
+
+
+def _call(ctx: click.Context, spec: Spec, values: dict[str, object]) -> int:
+    from imgtool.cli.root import load_registry
+    from imgtool.engine.make import make_one
+    from imgtool.runtime.context import Runtime
+
+    params = cheap_check(spec, given_params(spec, values))
+    folder = values["output"]
+    assert isinstance(folder, Path)
+    if folder.exists() and any(folder.iterdir()):
+        raise OutputUnwritable(f"{str(folder)!r} exists and is not empty", "Give a new folder to -o")
+    registry = load_registry(ctx)
+    runtime = Runtime(
+        registry=registry, device=str(values["device"]), dtype=str(values["dtype"])
+    )
+    make_one(spec.id, params, folder, registry, runtime)
+    output = Output.plain(bool(values["json"]))
+    if output.mode == "json":
+        output.json({"schema": "imgtool.model/1", "maker": spec.id, "path": str(folder)})
+    else:
+        output.line(str(folder))
+    return 0

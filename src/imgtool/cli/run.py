@@ -1,0 +1,137 @@
+"""`imgtool run`: a pipeline over its inputs, or the recipe of a picture again.
+
+Examples
+--------
+imgtool run portrait prompts.txt -o 'out/{id}.png' --set generate.steps=30
+imgtool run portrait prompts.txt --sweep generate.guidance=1,4,7 --store sweep.zarr
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from imgtool.cli.options import RunOptions, TextCommand, inputs_argument, run_options
+from imgtool.errors import Status, UsageError
+
+if TYPE_CHECKING:
+    from imgtool.cli.sources import Source
+    from imgtool.pipeline import Pipeline
+    from imgtool.registry import Registry
+
+
+@click.pass_context
+def _run(ctx: click.Context, /, **values: object) -> int:
+    from imgtool.cli.root import load_registry
+    from imgtool.cli.sources import open_source
+
+    options = RunOptions.taken_from(values)
+    registry = load_registry(ctx)
+    inputs, recipe = values["inputs"], values["recipe"]
+    assert isinstance(inputs, tuple)
+    if recipe is not None:
+        from imgtool.cli.recipes import run_recipe
+
+        return run_recipe(ctx, Path(str(recipe)), inputs, bool(values["consent"]), options)
+    if not inputs:
+        raise UsageError("no pipeline given", "imgtool pipeline list shows those at hand")
+    variants = _variants(str(inputs[0]), values, registry)
+    options = with_defaults(options, variants[0][1])
+    if len(variants) == 1:
+        source = open_source(inputs[1:], ctx.meta["texts"], {}, options)
+        return run_pipeline(ctx, variants[0][1], "", source, options)
+    # Every variant reads its own rows: an iterator of rows can be used once.
+    status = Status.DONE
+    for suffix, pipeline in variants:
+        source = open_source(inputs[1:], ctx.meta["texts"], {}, options)
+        status = max(status, Status(run_pipeline(ctx, pipeline, suffix, source, options)))
+    return status
+
+
+def run_pipeline(
+    ctx: click.Context, pipeline: Pipeline, suffix: str, source: Source, options: RunOptions
+) -> int:
+    """One pipeline, or one variant of a sweep, over its rows; the exit status."""
+    from imgtool.cli.work import Job, perform
+
+    base = f"{pipeline.name}-{suffix}" if suffix else pipeline.name
+    if options.name and suffix:
+        options = replace(options, name=f"{options.name}-{suffix}")
+    if options.output and suffix:
+        options = replace(options, output=apart(options.output, suffix))
+    job = Job(
+        base, pipeline.stages, source, pipeline.makers,
+        attributes={"pipeline": pipeline.as_json()}, exact_name=options.store is not None,
+    )
+    return perform(ctx, job, options)
+
+
+def with_defaults(options: RunOptions, pipeline: Pipeline) -> RunOptions:
+    """Options with what the pipeline's own table sets, where the command line says nothing."""
+    unset = RunOptions()
+    given = {
+        key: value
+        for key, value in pipeline.defaults.items()
+        if key != "model" and getattr(options, key) == getattr(unset, key)
+    }
+    return replace(options, **given)  # type: ignore[arg-type]  # checked when it was resolved
+
+
+def apart(pattern: str, suffix: str) -> str:
+    """An output pattern whose files of different variants have different names."""
+    if "{variant}" in pattern:
+        return pattern.replace("{variant}", suffix)
+    if pattern.endswith("/") or not Path(pattern.partition("[")[0]).suffix:
+        return f"{pattern.rstrip('/')}/{suffix}/"
+    head, slash, tail = pattern.rpartition("/")
+    return f"{head}{slash}{suffix}/{tail}"
+
+
+def _variants(
+    ref: str, values: dict[str, object], registry: Registry
+) -> list[tuple[str, Pipeline]]:
+    from imgtool.pipeline import load_pipeline, sweep
+
+    pairs, sweeps = values["settings"], values["sweeps"]
+    assert isinstance(pairs, tuple)
+    assert isinstance(sweeps, tuple)
+    overrides = dict(_pair(text, "--set") for text in pairs)
+    if isinstance(values["file"], Path):
+        ref = f"{values['file']}:{ref}"
+    pipeline = load_pipeline(ref, registry, overrides)
+    if not sweeps:
+        return [("", pipeline)]
+    choices = {key: value.split(",") for key, value in (_pair(t, "--sweep") for t in sweeps)}
+    return sweep(pipeline, choices, registry)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"{option} takes LABEL.KEY=VALUE, not {text!r}")
+    return key.strip(), value
+
+
+
+run = TextCommand(
+    "run",
+    callback=_run,
+    help="Run PIPELINE, a name in pipelines.toml or FILE.toml:NAME, over its inputs.",
+    params=[
+        inputs_argument("[PIPELINE] [PROMPT|FILE|-]..."),
+        click.Option(["-f", "--file"], type=click.Path(path_type=Path, exists=True),
+                     metavar="FILE", help="Pipelines file.  [default: pipelines.toml]"),
+        click.Option(["--set", "settings"], multiple=True, metavar="LABEL.KEY=VALUE",
+                     help="Change one parameter."),
+        click.Option(["--sweep", "sweeps"], multiple=True, metavar="LABEL.KEY=A,B",
+                     help="Run once for each value."),
+        click.Option(["--from", "recipe"], type=click.Path(), metavar="PICTURE",
+                     help="Run the recipe that a picture carries."),
+        click.Option(["--consent"], is_flag=True,
+                     help="Let a recipe download models and call endpoints."),
+        *run_options(),
+    ],
+)

@@ -1,0 +1,139 @@
+"""Where rows come from: texts, files, a store, stdin, or an upstream command's stream."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgtool.engine.request import StreamSource
+from imgtool.errors import InputEmpty, InputUnreadable, UsageError
+from imgtool.stream import StreamReader, is_stream, read_header
+
+if TYPE_CHECKING:
+    from imgtool.cli.options import RunOptions
+
+Rows = Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows for a run.
+
+    Attributes
+    ----------
+    rows : mappings, or batches that are committed already.
+    fields : names of fields that the rows have.
+    what : what was given, in words that are equal for equal commands.
+    store : the store that holds the rows already.
+    reader : the upstream's stream, if there is one.
+    untrusted : whether it came with a recipe that must not download anything.
+    """
+
+    rows: Rows | StreamSource
+    fields: tuple[str, ...]
+    what: tuple[object, ...] = ()
+    store: Path | None = None
+    reader: StreamReader | None = None
+    untrusted: bool = False
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether an upstream command ended before its trailer."""
+        return self.reader is not None and self.reader.cut
+
+    def check_whole(self) -> None:
+        """Raises StreamCut when an upstream command ended before its trailer."""
+        if self.reader is not None:
+            self.reader.check_whole()
+
+
+def open_source(
+    inputs: tuple[str, ...], texts: tuple[str, ...], bound: Mapping[str, str], options: RunOptions
+) -> Source:
+    """Rows that a command's arguments name.
+
+    Parameters
+    ----------
+    inputs : positional arguments, those behind `--` (`texts`) last.
+    bound : field name to the file or value given by `--FIELD`.
+
+    Raises
+    ------
+    InputMissing, InputUnreadable, InputEmpty, BadRowId : as the names say.
+    """
+    from imgtool import inputs as reading
+
+    words = inputs[: len(inputs) - len(texts)]
+    if "-" in words or not inputs and not bound:
+        if len(inputs) > 1:
+            raise UsageError("'-' reads all rows from stdin; give no other input beside it")
+        return _from_stdin(bound, options)
+    if len(words) == 1 and not texts and reading.is_store(words[0]):
+        return _from_store(Path(words[0]), options)
+    rows = reading.read_rows(words, texts=texts, bound=bound, seed=options.seed)
+    return _from_rows(rows, (words, texts, sorted(bound.items())))
+
+
+def _from_rows(rows: Rows, what: tuple[object, ...]) -> Source:
+    iterator = iter(rows)
+    first = next(iterator, None)
+    if first is None:
+        raise InputEmpty("the input holds no rows", "Give a prompt, a file or a stream")
+    names = tuple(name for name in first if name != "id")
+    return Source(itertools.chain([first], iterator), names, what)
+
+
+def _from_stdin(bound: Mapping[str, str], options: RunOptions) -> Source:
+    from imgtool import inputs as reading
+
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputEmpty(
+            "no input", "Give a prompt in quotes, a file (.txt .csv .jsonl, a picture) or a pipe"
+        )
+    lines = _lines_of_stdin()
+    first = next(lines, "")
+    if not is_stream(first):
+        rows = reading.rows_of_lines(itertools.chain([first], lines), bound, options.seed)
+        return _from_rows(rows, ("-",))
+    header = read_header(first)
+    reader = StreamReader(lines, header)
+    store = Path(header.store)
+    if bound or (options.store is not None and options.store.absolute() != store):
+        rows = reading.bind(_stored_rows(store, header.instance, reader.batches()), bound)
+        return Source(rows, (*header.fields, *bound), (header.store, header.run), None, reader)
+    stream = StreamSource(header.instance, reader.batches(), header.fields)
+    return Source(stream, header.fields, (header.store, header.run), store, reader)
+
+
+def _from_store(path: Path, options: RunOptions) -> Source:
+    from imgtool.cli.stored import last_batches
+
+    found = last_batches(path)
+    if options.store is not None and options.store.absolute() != path.absolute():
+        rows = _stored_rows(path, found.instance, iter(found.names))
+        return Source(rows, found.fields, (str(path), found.run))
+    stream = StreamSource(found.instance, found.names, found.fields)
+    return Source(stream, found.fields, (str(path), found.run), path)
+
+
+def _stored_rows(store: Path, instance: str, names: Iterator[str]) -> Iterator[dict[str, Any]]:
+    from imgtool.store import Store
+
+    opened = Store.open(store, "r")
+    for name in names:
+        for row in opened.read(instance, name, None):
+            yield {"id": row.id, **row.values}
+
+
+def _lines_of_stdin() -> Iterator[str]:
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise InputUnreadable(
+                f"stdin is not UTF-8 text: line {number}", "Convert it: iconv -t UTF-8"
+            ) from None

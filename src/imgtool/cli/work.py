@@ -1,0 +1,211 @@
+"""Run stages over rows for a command: request, observers, outlets, status."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from imgtool.cli.output import Output
+from imgtool.cli.place import run_name, store_path
+from imgtool.cli.root import load_registry
+from imgtool.errors import InputEmpty, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import click
+
+    from imgtool.cli.options import RunOptions
+    from imgtool.cli.sources import Source
+    from imgtool.engine.facade import RunResult
+    from imgtool.engine.request import RunRequest
+    from imgtool.pipeline import MakerUse, StageUse
+    from imgtool.registry import Registry
+    from imgtool.ui.outlets import Outlet
+
+
+@dataclass(frozen=True)
+class Job:
+    """Stages over a source, under a name.
+
+    Attributes
+    ----------
+    base : what the run is called before anything is added to it.
+    attributes : further facts for the run's record.
+    """
+
+    base: str
+    stages: tuple[StageUse, ...]
+    source: Source
+    makers: tuple[MakerUse, ...] = ()
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    exact_name: bool = False
+
+
+def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
+    """Plan or run a job; the exit status.
+
+    Raises
+    ------
+    ImgtoolError : what stopped it.
+    """
+    from imgtool.engine import facade
+
+    registry = load_registry(ctx)
+    output = Output.of(options)
+    stages = with_pictures(job, options, output, registry)
+    request = request_for(job, stages, options)
+    if options.plan:
+        from imgtool.cli.plans import show_plan
+
+        show_plan(facade.plan(request, registry), output)
+        return Status.DONE
+    check_output(options)
+    return _run(job, request, options, output, registry)
+
+
+def request_for(job: Job, stages: Sequence[StageUse], options: RunOptions) -> RunRequest:
+    """What the engine is asked for."""
+    from imgtool.engine.request import OnError, RunRequest, Schedule
+
+    given = [(use.use, sorted(use.params.items(), key=str)) for use in job.stages]
+    name = job.base if job.exact_name and not options.name else run_name(
+        options, job.base, given, job.source.what
+    )
+    return RunRequest(
+        stages=tuple(stages),
+        rows=job.source.rows,
+        store=store_path(options, job.source.store),
+        name=name,
+        makers=job.makers,
+        device=options.device,
+        dtype=options.dtype,
+        attention=options.attention,
+        deterministic=options.deterministic,
+        batch=options.batch,
+        compute_batch=options.compute_batch,
+        on_error=OnError(options.on_error),
+        retry_failed=options.retry_failed,
+        row=options.row,
+        schedule=Schedule(options.schedule),
+        offline=job.source.untrusted,
+        attributes=dict(job.attributes),
+    )
+
+
+def with_pictures(
+    job: Job, options: RunOptions, output: Output, registry: Registry
+) -> tuple[StageUse, ...]:
+    """The job's stages, with a `decode` at the end where pictures are wanted and latents come."""
+    if not (options.output or output.previews):
+        return job.stages
+    have = fields_after(job, registry)
+    if "image" in have or "latents" not in have:
+        return job.stages
+    from imgtool.pipeline import StageUse
+
+    return (*job.stages, StageUse(use="decode", label="decode", params=_decoder(job, registry)))
+
+
+def fields_after(job: Job, registry: Registry) -> set[str]:
+    """Names of the fields that rows have after the last stage."""
+    have = set(job.source.fields)
+    made: dict[str, set[str]] = {}
+    for use in job.stages:
+        base = made.get(use.upstream, set()) if use.upstream else have
+        have = base | {item.name for item in registry.spec("stage", use.use).produces}
+        made[use.label] = have
+    return have
+
+
+def _decoder(job: Job, registry: Registry) -> dict[str, object]:
+    """The model of the stage that makes the latents decodes them too."""
+    for use in reversed(job.stages):
+        spec = registry.spec("stage", use.use)
+        param = spec.param("model")
+        if param is not None and "latents" in {item.name for item in spec.produces}:
+            return {"model": use.params.get("model", param.default)}
+    return {}
+
+
+def check_output(options: RunOptions) -> None:
+    """Refuse a place that cannot be written before anything is loaded."""
+    if options.output:
+        from imgtool.ui.exports import check_pattern
+
+        check_pattern(options.output)
+
+
+def _run(
+    job: Job, request: RunRequest, options: RunOptions, output: Output, registry: Registry
+) -> int:
+    from imgtool.engine import facade
+    from imgtool.ui.outlets import Tail
+
+    fields = tuple(sorted(fields_after(job, registry) | {"seed"}))
+    outlets = _outlets(job, request, options, output)
+    tail = Tail(outlets, fields)
+    observers = [tail, *_observers(options, output)]
+    whole = False
+    try:
+        result = facade.execute(request, registry, observers)
+        whole = not job.source.was_cut
+    finally:
+        for observer in observers[1:]:
+            observer.close()
+        tail.finish(whole)
+    _summarize(result, outlets, output)
+    job.source.check_whole()
+    if not result.failures and not any(result.batches.values()):
+        raise InputEmpty("the input holds no rows", "Give a prompt, a file or a stream")
+    return result.status
+
+
+def _outlets(
+    job: Job, request: RunRequest, options: RunOptions, output: Output
+) -> list[Outlet]:
+    from imgtool.ui.outlets import Collected, RowsOutlet, StreamOutlet
+
+    outlets: list[Outlet] = []
+    if options.output:
+        from imgtool.ui.exports import PictureOutlet
+
+        outlets.append(PictureOutlet(options.output, options.metadata, request))
+    if output.mode == "json":
+        outlets.append(RowsOutlet(sys.stdout))
+    elif output.mode == "stream":
+        outlets.append(StreamOutlet(sys.stdout))
+    elif output.mode == "table":
+        outlets.append(Collected(limit=output.table_rows, images=output.previews))
+    return outlets
+
+
+def _observers(options: RunOptions, output: Output) -> list:
+    from imgtool.ui.progress import Bar, JsonProgress
+    from imgtool.ui.trace import Trace
+
+    observers: list = []
+    if output.progress == "bar":
+        observers.append(Bar(sys.stderr))
+    elif output.progress == "json":
+        observers.append(JsonProgress(sys.stderr))
+    if options.trace:
+        observers.append(Trace(options.trace))
+    return observers
+
+
+def _summarize(result: RunResult, outlets: Sequence[Outlet], output: Output) -> None:
+    from imgtool.ui.outlets import Collected
+
+    for outlet in outlets:
+        if isinstance(outlet, Collected):
+            output.table(outlet)
+        elif hasattr(outlet, "summary"):
+            output.note(outlet.summary())
+    if result.failures:
+        row_id, why = next(iter(result.failures.items()))
+        rows = "row" if len(result.failures) == 1 else "rows"
+        output.note(
+            f"{len(result.failures)} {rows} failed; first: row {row_id} in {why.stage}: {why.reason}"
+        )

@@ -1,0 +1,1 @@
+"""Observers and renderings: progress, traces, tables, previews. The engine knows none of them."""

@@ -1,0 +1,103 @@
+"""Progress on stderr: one bar a stage, or one JSON object an event."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+from imgtool.engine.events import BatchDone, RowFailed, RunFinished, RunStarted, StageOpened
+
+if TYPE_CHECKING:
+    from imgtool.engine.events import Event
+
+WIDTH = 24
+REDRAW_S = 0.1
+SCHEMA = "imgtool.progress/1"
+
+
+@dataclass
+class JsonProgress:
+    """Every event as one JSON object a line."""
+
+    out: TextIO
+
+    def __call__(self, event: Event) -> None:
+        line = {"schema": SCHEMA, "event": type(event).__name__, **asdict(event)}
+        self.out.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self.out.flush()
+
+
+@dataclass
+class Bar:
+    """One line that is drawn again: batches done of each stage, failures, time left.
+
+    Nothing is drawn for a run in which everything was done before.
+    """
+
+    out: TextIO
+    totals: dict[str, int] = field(default_factory=dict)
+    done: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+    computed: int = 0
+    _started: float = 0.0
+    _drawn: float = 0.0
+    _shown: int = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self.totals = dict.fromkeys((stage.label for stage in event.stages), 0)
+            self.done = dict.fromkeys(self.totals, 0)
+            self._started = time.monotonic()
+        elif isinstance(event, StageOpened):
+            self._draw(now=True)
+        elif isinstance(event, BatchDone) and event.label == "source":
+            # Every source batch becomes one batch of each stage; more may still be coming.
+            self.totals = {label: total + 1 for label, total in self.totals.items()}
+        elif isinstance(event, BatchDone):
+            self.done[event.label] = self.done.get(event.label, 0) + 1
+            self.computed += not event.cached
+            self._draw()
+        elif isinstance(event, RowFailed):
+            self.failed += 1
+        elif isinstance(event, RunFinished):
+            self.clear()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self.out.write("\r" + " " * self._shown + "\r")
+            self.out.flush()
+            self._shown = 0
+
+    def _draw(self, now: bool = False) -> None:
+        at = time.monotonic()
+        if not now and (not self.computed or at - self._drawn < REDRAW_S):
+            return
+        self._drawn = at
+        text = self.line(at)
+        self.out.write("\r" + text.ljust(self._shown))
+        self.out.flush()
+        self._shown = max(self._shown, len(text))
+
+    def line(self, at: float) -> str:
+        """The line as it stands at the time `at`."""
+        stages = "  ".join(
+            f"{label} {self.done.get(label, 0)}/{total or '?'}"
+            for label, total in self.totals.items()
+        )
+        total, done = sum(self.totals.values()), sum(self.done.values())
+        share = done / total if total else 0.0
+        bar = ("#" * round(WIDTH * min(share, 1.0))).ljust(WIDTH, ".")
+        left = ""
+        if 0 < share < 1 and done:
+            left = f"  {_clock((at - self._started) * (1 - share) / share)} left"
+        failed = f"  {self.failed} failed" if self.failed else ""
+        return f"[{bar}] {stages}{failed}{left}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
