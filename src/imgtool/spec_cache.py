@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import sys
 import tempfile
@@ -97,7 +98,7 @@ def declarations(plugins: Iterable[Plugin]) -> list[Declared]:
     environment = _environment_stamp()
     for plugin in plugins:
         stamp, cached = _plugin_stamp(plugin, environment), _read_json(_cache_file(plugin)) or {}
-        if cached.get("stamp") == stamp and cached.get("until", time.time()) >= time.time():
+        if cached.get("stamp") == stamp and time.time() < cached.get("until", math.inf):
             found[plugin] = cached
         else:
             running.append((plugin, stamp, cached, Dump.start(plugin.module, plugin.dist)))
