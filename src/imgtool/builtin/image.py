@@ -1,0 +1,40 @@
+"""Pictures from files that rows name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from imgtool.api import IMAGE, Batch, Field, Help, InputMissing, InputUnreadable, Kind, RowError, Stage
+
+PATH = Field("path", Kind.TEXT, summary="File that the row names.")
+
+
+@dataclass(frozen=True)
+class ReadParams:
+    """Parameters of `image.read`."""
+
+    folder: Annotated[str, Help("Folder that relative paths start from.")] = "."
+
+
+class Read(Stage[ReadParams]):
+    """The picture at each row's `path`, upright and in sRGB."""
+
+    id = "image.read"
+    summary = "Read the pictures that rows name."
+    consumes = (PATH,)
+    produces = (IMAGE,)
+    default_of_family = True
+
+    def process(self, batch: Batch) -> Batch:
+        """Raises RowError for a row whose picture is missing or unreadable."""
+        from imgtool.pictures.read import read_picture
+
+        images = []
+        for row in batch:
+            try:
+                images.append(read_picture(Path(self.params.folder) / str(row["path"])))
+            except (InputMissing, InputUnreadable) as err:
+                raise RowError(row.id, err.message) from err
+        return batch.with_columns(image=images)

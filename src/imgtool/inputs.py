@@ -1,0 +1,250 @@
+"""Rows from what users give: prompt text, `.txt`, `.csv`, `.jsonl`, pictures, folders of pictures.
+
+Rows come one at a time, so that a file of any length needs little memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgtool.batch import derive_seed
+from imgtool.errors import BadRowId, InputEmpty, InputMissing, InputUnreadable, UsageError
+from imgtool.fields import KNOWN, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+TEXTS = {".txt"}
+TABLES = {".csv", ".jsonl"}
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+STORES = {".zarr"}
+SUFFIXES = TEXTS | TABLES | PICTURES | STORES | {".json", ".toml", ".npy"}
+ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
+
+Row = dict[str, Any]
+
+
+def is_path(word: str) -> bool:
+    """Whether a positional argument means a path: it has a known suffix, or a slash and no space."""
+    if "\n" in word or len(word) > 1000:
+        return False
+    return Path(word).suffix.lower() in SUFFIXES or ("/" in word and " " not in word)
+
+
+def is_store(word: str) -> bool:
+    """Whether a positional argument names a store."""
+    return is_path(word) and (Path(word) / "zarr.json").is_file()
+
+
+def read_rows(
+    words: Sequence[str],
+    texts: Sequence[str] = (),
+    bound: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Iterator[Row]:
+    """Rows of all `words` (paths or prompts) and `texts` (always prompts), with fields bound.
+
+    Every row has `id` and `seed`; rows with a prompt also have `source_prompt`.
+
+    Raises
+    ------
+    InputMissing, InputUnreadable, InputEmpty, BadRowId : as the names say, before the first row
+        where possible.
+    """
+    for word in words:
+        if is_path(word) and not Path(word).exists():
+            raise InputMissing(
+                f"no such file: {word!r}", "To use it as prompt text, put -- before it"
+            )
+    parts = [_rows_of_path(Path(w)) if is_path(w) else iter([{"prompt": w}]) for w in words]
+    parts += [iter([{"prompt": text}]) for text in texts]
+    if not parts and bound:
+        parts = [iter([{}])]
+    return bind(_finished(itertools.chain.from_iterable(parts), seed), bound or {})
+
+
+def rows_of_lines(
+    lines: Iterable[str], bound: Mapping[str, str] | None = None, seed: int = 0
+) -> Iterator[Row]:
+    """Rows of stdin: JSON objects if the first line is one, else one prompt a line."""
+    iterator = (line.rstrip("\r\n") for line in lines)
+    full = (line for line in iterator if line.strip())
+    first = next(full, None)
+    if first is None:
+        raise InputEmpty("stdin holds no rows", "Give one prompt a line")
+    every = itertools.chain([first], full)
+    raw = _jsonl(every, "stdin") if first.lstrip().startswith("{") else ({"prompt": t} for t in every)
+    return bind(_finished(raw, seed), bound or {})
+
+
+def _finished(rows: Iterable[Row], seed: int) -> Iterator[Row]:
+    for number, row in enumerate(rows):
+        row_id = checked_id(str(row.pop("id", number)))
+        given = row.pop("seed", None)
+        if given in (None, ""):
+            own_seed = derive_seed(seed, row_id)
+        else:
+            own_seed = _whole(given, row_id)
+        if "prompt" in row:
+            row.setdefault("source_prompt", row["prompt"])
+        yield {"id": row_id, **row, "seed": own_seed}
+
+
+def _whole(value: object, row_id: str) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise InputUnreadable(
+            f"row {row_id!r}: seed {value!r} is no whole number", "Leave it empty to have one derived"
+        ) from None
+
+
+def checked_id(row_id: str) -> str:
+    """The id itself.
+
+    Raises
+    ------
+    BadRowId : it could not name a file, or would name one elsewhere.
+    """
+    if not ID.fullmatch(row_id) or ".." in row_id:
+        raise BadRowId(
+            f"row id {row_id!r} is not usable", "Use letters, digits, '_', '-' and single '.'"
+        )
+    return row_id
+
+
+def _rows_of_path(path: Path) -> Iterator[Row]:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _folder(path)
+    if suffix in TEXTS:
+        return ({"prompt": line} for line in _nonempty(path))
+    if suffix == ".csv":
+        return _csv(path)
+    if suffix == ".jsonl":
+        return _jsonl(_nonempty(path), str(path))
+    if suffix in PICTURES:
+        return iter([_picture(path)])
+    raise InputUnreadable(
+        f"cannot take rows from {str(path)!r}", "Known: .txt .csv .jsonl, pictures, a store, a folder"
+    )
+
+
+def _picture(path: Path) -> Row:
+    from imgtool.pictures.read import read_picture
+
+    return {"path": str(path), "image": read_picture(path)}
+
+
+def _folder(path: Path) -> Iterator[Row]:
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+    if not found:
+        raise InputEmpty(f"folder {str(path)!r} holds no pictures")
+    for file in found:
+        row = _picture(file)
+        if ID.fullmatch(file.stem):
+            row["id"] = file.stem
+        yield row
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError:
+                raise InputUnreadable(
+                    f"{path}:{number} is not UTF-8 text", f"Convert it: iconv -t UTF-8 {path}"
+                ) from None
+
+
+def _nonempty(path: Path) -> Iterator[str]:
+    empty = True
+    for line in _lines(path):
+        text = line.rstrip("\r\n")
+        if text.strip():
+            empty = False
+            yield text
+    if empty:
+        raise InputEmpty(f"{str(path)!r} holds no rows", "Write one row a line")
+
+
+def _jsonl(lines: Iterable[str], name: str) -> Iterator[Row]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as err:
+            reason = getattr(err, "msg", "nested too deeply")
+            raise InputUnreadable(f"{name}:{number} is not JSON: {reason}") from None
+        if not isinstance(row, dict):
+            raise InputUnreadable(f"{name}:{number} is not a JSON object", 'Write {"prompt": "…"}')
+        yield row
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    reader = csv.DictReader(_lines(path), strict=True)
+    empty = True
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise InputUnreadable(
+                    f"{path}:{reader.line_num} has another count of cells than the header",
+                    "Quote cells that hold commas",
+                )
+            empty = False
+            yield {name: _cell(name, value, f"{path}:{reader.line_num}") for name, value in row.items()}
+    except csv.Error as err:
+        raise InputUnreadable(f"{path}:{reader.line_num}: {err}") from None
+    if empty:
+        raise InputEmpty(f"{str(path)!r} holds no rows", "Write a header line, then one row a line")
+
+
+def _cell(name: str, value: str, where: str) -> object:
+    field = KNOWN.get(name)
+    number = name.startswith("score.") or (field is not None and field.kind is Kind.NUMBER)
+    if not number or not value:
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        raise InputUnreadable(f"{where}: {name} {value!r} is no number") from None
+
+
+def bind(rows: Iterable[Row], bound: Mapping[str, str]) -> Iterator[Row]:
+    """`rows` with each field of `bound` read from its file or taken as a value.
+
+    A picture is the same for every row. A text file gives row i its line i.
+
+    Raises
+    ------
+    InputMissing, InputUnreadable, UsageError : as the names say.
+    """
+    fixed = {name: _bound_value(name, value) for name, value in bound.items()}
+    columns = {n: iter(v) for n, v in fixed.items() if isinstance(v, list)}
+    for row in rows:
+        values = {name: value for name, value in fixed.items() if name not in columns}
+        for name, column in columns.items():
+            try:
+                values[name] = next(column)
+            except StopIteration:
+                raise UsageError(f"{bound[name]!r} has fewer lines than there are rows") from None
+        yield {**row, **values}
+
+
+def _bound_value(name: str, value: str) -> Any:
+    field = KNOWN.get(name)
+    if field is None or not field.is_array:
+        if is_path(value) and Path(value).is_file():
+            return list(_nonempty(Path(value)))
+        return int(value) if field is not None and field.kind is Kind.INTEGER else value
+    path = Path(value)
+    if not path.is_file():
+        raise InputMissing(f"no such file: {value!r}", f"--{name.replace('_', '-')} takes a file")
+    from imgtool.pictures.read import read_array
+
+    return read_array(path, field)

@@ -1,0 +1,1 @@
+"""Picture files: reading, writing, their names and what is written into them."""

@@ -1,0 +1,159 @@
+"""What a picture says of its making: the A1111 text that sites read, and imgtool's own JSON.
+
+PNG carries both in text chunks (`parameters`, `imgtool`); JPEG and WebP carry the text in EXIF
+UserComment and the JSON in EXIF ImageDescription. All carry XMP with the IPTC term for pictures
+made by a trained model.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from imgtool.errors import InputUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+SCHEMA = 1
+USER_COMMENT, DESCRIPTION, EXIF_IFD, SOFTWARE = 0x9286, 0x010E, 0x8769, 0x0131
+AI_ORIGIN = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    f'Iptc4xmpExt:DigitalSourceType="{AI_ORIGIN}"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+# A1111 name, field of the row
+NAMES = (
+    ("Steps", "steps"), ("Sampler", "sampler"), ("CFG scale", "guidance"), ("Seed", "seed"),
+    ("Size", "size"), ("Model", "model"), ("Version", "version"),
+)  # fmt: skip
+
+
+class Level(StrEnum):
+    """How much a picture says: nothing, what it shows and how it was drawn, or everything."""
+
+    NONE = "none"
+    PUBLIC = "public"
+    FULL = "full"
+
+
+def a1111_text(values: Mapping[str, Any]) -> str:
+    """The `parameters` text: prompt, negative prompt, then one line of settings."""
+    lines = [str(values.get("prompt") or "")]
+    if values.get("negative_prompt"):
+        lines.append(f"Negative prompt: {values['negative_prompt']}")
+    known = dict(values)
+    if known.get("width") and known.get("height"):
+        known["size"] = f"{int(known['width'])}x{int(known['height'])}"
+    if known.get("guidance") is not None:
+        known["guidance"] = f"{float(known['guidance']):g}"
+    pairs = [(name, known[field]) for name, field in NAMES if known.get(field) not in (None, "")]
+    lines.append(", ".join(f"{name}: {_quoted(str(value))}" for name, value in pairs))
+    return "\n".join(lines)
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value) if any(c in value for c in ',:"\n') else value
+
+
+PAIR = re.compile(r'\s*([A-Za-z][A-Za-z0-9 _-]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+
+
+def parse_a1111(text: str) -> dict[str, str | int | float]:
+    """Row fields of a `parameters` text, by whichever program wrote it."""
+    lines = text.strip().split("\n")
+    last = lines[-1] if len(lines) > 1 and PAIR.match(lines[-1]) and "Steps:" in lines[-1] else ""
+    body = "\n".join(lines[:-1] if last else lines)
+    prompt, _, negative = body.partition("\nNegative prompt:")
+    found: dict[str, str | int | float] = {"prompt": prompt.strip()}
+    if negative.strip():
+        found["negative_prompt"] = negative.strip()
+    fields = {name.lower(): field for name, field in NAMES}
+    for name, raw in PAIR.findall(last):
+        value = json.loads(raw) if raw.startswith('"') else raw.strip()
+        field = fields.get(name.strip().lower())
+        if field == "size" and re.fullmatch(r"\d+x\d+", value):
+            found["width"], found["height"] = (int(n) for n in value.split("x"))
+        elif field in ("steps", "seed") and re.fullmatch(r"-?\d+", value):
+            found[field] = int(value)
+        elif field == "guidance" and re.fullmatch(r"-?\d+(\.\d+)?", value):
+            found[field] = float(value)
+        elif field is not None:
+            found[field] = value
+    return found
+
+
+def save_arguments(
+    format_: str, level: Level, values: Mapping[str, Any], recipe: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments of Pillow's `save` that carry the metadata.
+
+    `values` are the row's scalars; `recipe` says how to make it again, and goes in at `full`.
+    """
+    if level is Level.NONE:
+        return {}
+    text = a1111_text(values)
+    record: dict[str, Any] = {"schema": SCHEMA, "row": dict(values)}
+    if level is Level.FULL:
+        record |= {"recipe": dict(recipe)}
+    own = json.dumps(record, sort_keys=True, ensure_ascii=True)
+    if format_ == "PNG":
+        from PIL.PngImagePlugin import PngInfo
+
+        chunks = PngInfo()
+        chunks.add_itxt("parameters", text)
+        chunks.add_itxt("imgtool", own)
+        chunks.add_itxt("XML:com.adobe.xmp", XMP)
+        return {"pnginfo": chunks}
+    from PIL.Image import Exif
+
+    exif = Exif()
+    exif[SOFTWARE] = "imgtool"
+    exif[DESCRIPTION] = own
+    exif.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
+    return {"exif": exif.tobytes(), "xmp": XMP.encode()}
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What a picture says of its making: `parameters` text and imgtool's `record`, where found.
+
+    Raises
+    ------
+    InputMissing, InputUnreadable : no such file, no picture.
+    """
+    from imgtool.pictures.read import open_picture
+
+    picture = open_picture(path)
+    text, own = _texts(picture)
+    found: dict[str, Any] = {}
+    if text:
+        found["parameters"] = text
+    if own:
+        try:
+            found["record"] = json.loads(own)
+        except (ValueError, RecursionError):
+            raise InputUnreadable(f"{str(path)!r} carries a damaged imgtool record") from None
+    return found
+
+
+def _texts(picture: Image) -> tuple[str, str]:
+    info = picture.info
+    text, own = info.get("parameters", ""), info.get("imgtool", "")
+    if text or own:
+        return str(text), str(own)
+    exif = picture.getexif()
+    own = exif.get(DESCRIPTION, "")
+    raw = exif.get_ifd(EXIF_IFD).get(USER_COMMENT, b"")
+    if isinstance(raw, bytes) and raw.startswith(b"UNICODE\0"):
+        text = raw[8:].decode("utf-16-be", errors="replace")
+    elif isinstance(raw, bytes) and raw.startswith(b"ASCII\0\0\0"):
+        text = raw[8:].decode("ascii", errors="replace")
+    return str(text), own if str(own).startswith("{") else ""

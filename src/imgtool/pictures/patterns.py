@@ -1,0 +1,133 @@
+"""Where pictures go: `out/{id}-{seed}.png`, `x.jpg[Q=90]`, a folder, one file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgtool.errors import OutputUnwritable, UsageError, near
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+OPTIONS = {
+    "PNG": {"compression": (0, 9)},
+    "JPEG": {"Q": (1, 100), "subsampling": (0, 2), "progressive": (0, 1)},
+    "WEBP": {"Q": (1, 100), "lossless": (0, 1), "method": (0, 6)},
+}
+FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*?)(?::(\.?\d+[a-z]?|0?\d*d))?\}")
+SLUG = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A parsed output pattern.
+
+    Attributes
+    ----------
+    template : path with `{field}` or `{field:.40}` (the first 40 letters) in it.
+    format : Pillow's name of the file format.
+    options : writer options, all whole numbers.
+    """
+
+    template: str
+    format: str
+    options: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields that the template uses."""
+        return tuple(match[1] for match in FIELD.finditer(self.template))
+
+    def path(self, values: Mapping[str, object]) -> Path:
+        """The file of a row with these values (`id` among them).
+
+        Raises
+        ------
+        UsageError : the row has no such field.
+        """
+
+        def fill(match: re.Match[str]) -> str:
+            if match[1] not in values:
+                raise UsageError(
+                    f"the output pattern names {match[1]!r}, which rows do not have",
+                    f"{near(match[1], values)}Fields: {', '.join(sorted(values))}",
+                )
+            return _slug(values[match[1]], match[2])
+
+        return Path(FIELD.sub(fill, self.template))
+
+
+def _slug(value: object, form: str | None) -> str:
+    """A value as part of one file name: no separators, never a hidden or parent folder."""
+    if isinstance(value, int) and form is not None and form.endswith("d"):
+        return format(value, form)
+    if isinstance(value, float):
+        return f"{value:{form}}" if form else f"{value:.4g}"
+    text = str(value)
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", text):
+        text = SLUG.sub("-", text).strip("-") or "row"
+    limit = int(form.lstrip(".")) if form and form.lstrip(".").isdigit() else 120
+    return text[:limit].strip("-.") or "row"
+
+
+def parse_pattern(text: str) -> Pattern:
+    """The pattern that `-o` was given; a folder means `{id}.png` in it.
+
+    Raises
+    ------
+    UsageError : another format, an unknown writer option or a bad value.
+    """
+    body, _, tail = text.partition("[")
+    given = tail.removesuffix("]") if tail else ""
+    if tail and not tail.endswith("]"):
+        raise UsageError(f"output {text!r}: '[' without ']'", "Write x.jpg[Q=90]")
+    if body.endswith("/") or Path(body).is_dir() or not Path(body).suffix:
+        body = f"{body.rstrip('/') or '.'}/{{id}}.png"
+    suffix = Path(body).suffix.lower()
+    if suffix not in FORMATS:
+        raise UsageError(f"output {text!r}: cannot write {suffix!r}", f"Known: {' '.join(FORMATS)}")
+    kind = FORMATS[suffix]
+    return Pattern(body, kind, _options(text, kind, given))
+
+
+def _options(text: str, kind: str, given: str) -> dict[str, int]:
+    options: dict[str, int] = {}
+    for part in filter(None, (piece.strip() for piece in given.split(","))):
+        name, _, value = part.partition("=")
+        if name not in OPTIONS[kind]:
+            raise UsageError(
+                f"output {text!r}: {kind} has no option {name!r}",
+                f"{near(name, OPTIONS[kind])}Options: {', '.join(OPTIONS[kind])}",
+            )
+        low, high = OPTIONS[kind][name]
+        number = {"": 1, "true": 1, "false": 0}.get(value, value)
+        if not str(number).isdigit() or not low <= int(number) <= high:
+            raise UsageError(f"output {text!r}: {name} takes a whole number from {low} to {high}")
+        options[name] = int(number)
+    return options
+
+
+def check_target(pattern: Pattern) -> None:
+    """Raises OutputUnwritable where no file could be made, before any work is done."""
+    import os
+
+    folder = Path(FIELD.split(pattern.template, maxsplit=1)[0] or ".")
+    folder = folder if pattern.template.startswith(str(folder) + "/") else folder.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OutputUnwritable(
+            f"cannot write into {str(folder)!r}", "Choose a folder that you may write"
+        )
+
+
+def check_distinct(pattern: Pattern, paths: Collection[Path], path: Path) -> None:
+    """Raises UsageError where `path` was already given to another row."""
+    if path in paths:
+        raise UsageError(
+            f"two rows would both be written to {str(path)!r}", "Put {id} into the output pattern"
+        )

@@ -1,0 +1,95 @@
+"""Picture files to arrays, with limits: a file from elsewhere must not fill the memory."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from imgtool.errors import InputMissing, InputUnreadable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from PIL import Image
+
+    from imgtool.fields import Field
+
+MOST_PIXELS = 256 * 1024 * 1024 // 3
+
+
+def open_picture(path: Path) -> Image.Image:
+    """A whole decoded picture, turned upright by its EXIF orientation.
+
+    Raises
+    ------
+    InputMissing, InputUnreadable : no such file; truncated, corrupt, or too many pixels.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputMissing(f"no such file: {str(path)!r}") from None
+    except OSError as err:
+        raise InputUnreadable(f"cannot read {str(path)!r}: {err.strerror}") from err
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(io.BytesIO(data))
+            if picture.width * picture.height > MOST_PIXELS:
+                raise InputUnreadable(
+                    f"{str(path)!r} has {picture.width}×{picture.height} pixels, too many",
+                    f"The limit is {MOST_PIXELS} pixels",
+                )
+            picture.load()
+        return ImageOps.exif_transpose(picture)
+    except InputUnreadable:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
+        raise InputUnreadable(
+            f"{str(path)!r} is no readable picture: {err}", "It may be truncated or of another kind"
+        ) from None
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """[H, W, 3] uint8, sRGB; transparency is laid on white. Errors as `open_picture`."""
+    import numpy as np
+    from PIL import Image
+
+    picture = open_picture(path)
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        over = picture.convert("RGBA")
+        white = Image.new("RGBA", over.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, over)
+    return np.asarray(picture.convert("RGB"))
+
+
+def read_array(path: Path, field: Field) -> Any:
+    """The array that a file holds for `field`: `.npy` as it is, pictures by the field's kind.
+
+    `image` is RGB uint8; any other two-dimensional field is grey, 0 to 1 float32.
+
+    Raises
+    ------
+    InputUnreadable : the file holds something else.
+    """
+    import numpy as np
+
+    if path.suffix.lower() == ".npy":
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as err:
+            raise InputUnreadable(f"{str(path)!r} is no plain array: {err}") from None
+        if field.dims and array.ndim != len(field.dims):
+            raise InputUnreadable(
+                f"{str(path)!r} has shape {array.shape}; {field.name} is {'×'.join(field.dims)}"
+            )
+        return array.astype(field.dtype) if field.dtype else array
+    if field.name == "image":
+        return read_picture(path)
+    grey = open_picture(path)
+    deep = grey.mode.startswith("I") or grey.mode == "F"
+    values = np.asarray(grey if deep else grey.convert("L"), dtype=np.float32)
+    return values / (65535.0 if grey.mode.startswith("I") else 1.0 if deep else 255.0)
