@@ -81,11 +81,10 @@ def param_specs(params: type) -> tuple[ParamSpec, ...]:
 
 
 def _param(field: Field[Any], hint: Any) -> ParamSpec:
-    marks: tuple[Any, ...] = ()
-    if get_origin(hint) is typing.Annotated:
-        hint, *rest = get_args(hint)
-        marks = tuple(rest)
+    hint, outer = _without_marks(hint)
     hint, nullable = _without_none(hint)
+    hint, inner = _without_marks(hint)
+    marks = (*outer, *inner)
     kind, literals = _type_name(field.name, hint)
     bounds = _mark(marks, Bounds) or Bounds()
     choices = _mark(marks, Choices) or Choices(literals, closed=bool(literals))
@@ -116,6 +115,13 @@ def _default(field: Field[Any]) -> Any:
 
 def _mark(marks: tuple[Any, ...], kind: type) -> Any:
     return next((mark for mark in marks if isinstance(mark, kind)), None)
+
+
+def _without_marks(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    if get_origin(hint) is typing.Annotated:
+        hint, *marks = get_args(hint)
+        return hint, tuple(marks)
+    return hint, ()
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
