@@ -60,6 +60,10 @@ class Output:
 
         sys.stdout.write(strip_escapes(text) + "\n")
 
+    def verbatim(self, text: str) -> None:
+        """Text of our own, as it is."""
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
     def json(self, value: Mapping[str, object] | Sequence[object]) -> None:
         """One JSON document on a line."""
         import json

@@ -41,6 +41,11 @@ class Source:
     untrusted: bool = False
 
     @property
+    def is_committed(self) -> bool:
+        """Whether the rows are batches of a store already."""
+        return isinstance(self.rows, StreamSource)
+
+    @property
     def was_cut(self) -> bool:
         """Whether an upstream command ended before its trailer."""
         return self.reader is not None and self.reader.cut
@@ -73,7 +78,12 @@ def open_source(
             raise UsageError("'-' reads all rows from stdin; give no other input beside it")
         return _from_stdin(bound, options)
     if len(words) == 1 and not texts and reading.is_store(words[0]):
-        return _from_store(Path(words[0]), options)
+        source = of_store(Path(words[0]))
+        if options.store is None or options.store.absolute() == Path(words[0]).absolute():
+            return source
+        assert isinstance(source.rows, StreamSource)
+        rows = _stored_rows(Path(words[0]), source.rows.instance, iter(source.rows.batches))
+        return Source(rows, source.fields, source.what)
     rows = reading.read_rows(words, texts=texts, bound=bound, seed=options.seed)
     return _from_rows(rows, (words, texts, sorted(bound.items())))
 
@@ -90,10 +100,6 @@ def _from_rows(rows: Rows, what: tuple[object, ...]) -> Source:
 def _from_stdin(bound: Mapping[str, str], options: RunOptions) -> Source:
     from imgtool import inputs as reading
 
-    if sys.stdin is None or sys.stdin.isatty():
-        raise InputEmpty(
-            "no input", "Give a prompt in quotes, a file (.txt .csv .jsonl, a picture) or a pipe"
-        )
     lines = _lines_of_stdin()
     first = next(lines, "")
     if not is_stream(first):
@@ -109,15 +115,13 @@ def _from_stdin(bound: Mapping[str, str], options: RunOptions) -> Source:
     return Source(stream, header.fields, (header.store, header.run), store, reader)
 
 
-def _from_store(path: Path, options: RunOptions) -> Source:
+def of_store(path: Path, run: str | None = None, label: str | None = None) -> Source:
+    """Rows of a run that a store holds; of the newest, after its last stage, unless said."""
     from imgtool.cli.stored import last_batches
 
-    found = last_batches(path)
-    if options.store is not None and options.store.absolute() != path.absolute():
-        rows = _stored_rows(path, found.instance, iter(found.names))
-        return Source(rows, found.fields, (str(path), found.run))
+    found = last_batches(path, run, label)
     stream = StreamSource(found.instance, found.names, found.fields)
-    return Source(stream, found.fields, (str(path), found.run), path)
+    return Source(stream, found.fields, (str(path), found.run, label), path)
 
 
 def _stored_rows(store: Path, instance: str, names: Iterator[str]) -> Iterator[dict[str, Any]]:
@@ -129,7 +133,25 @@ def _stored_rows(store: Path, instance: str, names: Iterator[str]) -> Iterator[d
             yield {"id": row.id, **row.values}
 
 
+def stream_on_stdin() -> StreamReader:
+    """The stream of an upstream command.
+
+    Raises
+    ------
+    InputUnreadable : stdin is something else.
+    """
+    lines = _lines_of_stdin()
+    first = next(lines, "")
+    if not is_stream(first):
+        raise InputUnreadable("stdin is no imgtool stream", "Pipe an imgtool command into this one")
+    return StreamReader(lines, read_header(first))
+
+
 def _lines_of_stdin() -> Iterator[str]:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputEmpty(
+            "no input", "Give a prompt in quotes, a file (.txt .csv .jsonl, a picture) or a pipe"
+        )
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import InputEmpty, UnknownComponent, near
 from imgtool.store.keys import batch_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
     from imgtool.batch import Batch
     from imgtool.store import Store
+    from imgtool.stream import StreamReader
 
 
 @dataclass(frozen=True)
@@ -23,20 +24,20 @@ class Stored:
     Attributes
     ----------
     instance : name of the stage's instance in the store.
-    names : its batches in order.
+    names : its batches in order; those of a stream can be asked for once.
     fields : names of fields that the rows have.
     """
 
     store: Store
     run: str
     instance: str
-    names: tuple[str, ...]
+    names: Iterable[str]
     fields: tuple[str, ...]
 
-    def batches(self, arrays: tuple[str, ...] | None = ()) -> Iterator[Batch]:
-        """The batches, one at a time."""
+    def batches(self, arrays: tuple[str, ...] | None = ()) -> Iterator[tuple[str, Batch]]:
+        """Names and batches, one at a time."""
         for name in self.names:
-            yield self.store.read(self.instance, name, arrays)
+            yield name, self.store.read(self.instance, name, arrays)
 
 
 def last_batches(path: Path, run: str | None = None, label: str | None = None) -> Stored:
@@ -107,3 +108,12 @@ def _record(store: Store, run: str | None) -> tuple[str, Mapping[str, Any]]:
 
 def _recorded_at(store: Store, run: str) -> int:
     return (store.path / "runs" / run / "zarr.json").stat().st_mtime_ns
+
+
+def of_stream(reader: StreamReader) -> Stored:
+    """The batches that a stream lists, read as they come."""
+    from imgtool.store import Store
+
+    header = reader.header
+    store = Store.open(Path(header.store), "r")
+    return Stored(store, header.run, header.instance, reader.batches(), header.fields)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from imgtool.cli.output import Output
 from imgtool.cli.place import run_name, store_path
 from imgtool.cli.root import load_registry
-from imgtool.errors import InputEmpty, Status
+from imgtool.errors import Status
+from imgtool.ui.progress import Bar, JsonProgress
+from imgtool.ui.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +64,8 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
         show_plan(facade.plan(request, registry), output)
         return Status.DONE
     check_output(options)
+    if not stages and job.source.is_committed:
+        return _hand_on(job, request, options, output)
     return _run(job, request, options, output, registry)
 
 
@@ -100,7 +104,7 @@ def with_pictures(
     """The job's stages, with a `decode` at the end where pictures are wanted and latents come."""
     if not (options.output or output.previews):
         return job.stages
-    have = fields_after(job, registry)
+    have = fields_after(job, job.stages, registry)
     if "image" in have or "latents" not in have:
         return job.stages
     from imgtool.pipeline import StageUse
@@ -108,11 +112,11 @@ def with_pictures(
     return (*job.stages, StageUse(use="decode", label="decode", params=_decoder(job, registry)))
 
 
-def fields_after(job: Job, registry: Registry) -> set[str]:
-    """Names of the fields that rows have after the last stage."""
+def fields_after(job: Job, stages: Sequence[StageUse], registry: Registry) -> set[str]:
+    """Names of the fields that rows have after the last of `stages`."""
     have = set(job.source.fields)
     made: dict[str, set[str]] = {}
-    for use in job.stages:
+    for use in stages:
         base = made.get(use.upstream, set()) if use.upstream else have
         have = base | {item.name for item in registry.spec("stage", use.use).produces}
         made[use.label] = have
@@ -143,35 +147,60 @@ def _run(
     from imgtool.engine import facade
     from imgtool.ui.outlets import Tail
 
-    fields = tuple(sorted(fields_after(job, registry) | {"seed"}))
-    outlets = _outlets(job, request, options, output)
+    outlets = _outlets(request, options, output)
+    fields = tuple(sorted(fields_after(job, request.stages, registry) | {"seed"}))
     tail = Tail(outlets, fields)
-    observers = [tail, *_observers(options, output)]
+    bar, trace = _progress(output), _trace(options)
     whole = False
     try:
+        observers = [observer for observer in (tail, bar, trace) if observer is not None]
         result = facade.execute(request, registry, observers)
         whole = not job.source.was_cut
     finally:
-        for observer in observers[1:]:
-            observer.close()
         tail.finish(whole)
-    _summarize(result, outlets, output)
+        if isinstance(bar, Bar):
+            bar.clear()
+        if trace is not None:
+            trace.write()
+    _report_outlets(outlets, output)
+    _report_failures(result, output)
     job.source.check_whole()
-    if not result.failures and not any(result.batches.values()):
-        raise InputEmpty("the input holds no rows", "Give a prompt, a file or a stream")
     return result.status
 
 
-def _outlets(
-    job: Job, request: RunRequest, options: RunOptions, output: Output
-) -> list[Outlet]:
+def _hand_on(job: Job, request: RunRequest, options: RunOptions, output: Output) -> int:
+    """Give committed batches to the outlets: no stage has anything to do."""
+    from imgtool.engine.request import StreamSource
+    from imgtool.store import Store
+    from imgtool.stream import Header
+
+    rows = job.source.rows
+    assert isinstance(rows, StreamSource)
+    store = Store.open(request.store, "r")
+    outlets = _outlets(request, options, output)
+    wanted = {name for outlet in outlets for name in outlet.wanted}
+    for outlet in outlets:
+        outlet.start(Header(str(store.path.absolute()), request.name, rows.instance, rows.fields))
+    for name in rows.batches:
+        batch = store.read(rows.instance, name, wanted)
+        for outlet in outlets:
+            outlet.batch(rows.instance, name, batch)
+    if not job.source.was_cut:
+        for outlet in outlets:
+            outlet.end()
+    _report_outlets(outlets, output)
+    job.source.check_whole()
+    return Status.DONE
+
+
+def _outlets(request: RunRequest, options: RunOptions, output: Output) -> list[Outlet]:
     from imgtool.ui.outlets import Collected, RowsOutlet, StreamOutlet
 
     outlets: list[Outlet] = []
     if options.output:
         from imgtool.ui.exports import PictureOutlet
 
-        outlets.append(PictureOutlet(options.output, options.metadata, request))
+        outlets.append(PictureOutlet(options.output, options.metadata))
     if output.mode == "json":
         outlets.append(RowsOutlet(sys.stdout))
     elif output.mode == "stream":
@@ -181,21 +210,17 @@ def _outlets(
     return outlets
 
 
-def _observers(options: RunOptions, output: Output) -> list:
-    from imgtool.ui.progress import Bar, JsonProgress
-    from imgtool.ui.trace import Trace
-
-    observers: list = []
-    if output.progress == "bar":
-        observers.append(Bar(sys.stderr))
-    elif output.progress == "json":
-        observers.append(JsonProgress(sys.stderr))
-    if options.trace:
-        observers.append(Trace(options.trace))
-    return observers
+def _progress(output: Output) -> Bar | JsonProgress | None:
+    if output.progress == "none":
+        return None
+    return Bar(sys.stderr) if output.progress == "bar" else JsonProgress(sys.stderr)
 
 
-def _summarize(result: RunResult, outlets: Sequence[Outlet], output: Output) -> None:
+def _trace(options: RunOptions) -> Trace | None:
+    return None if options.trace is None else Trace(options.trace)
+
+
+def _report_outlets(outlets: Sequence[Outlet], output: Output) -> None:
     from imgtool.ui.outlets import Collected
 
     for outlet in outlets:
@@ -203,6 +228,9 @@ def _summarize(result: RunResult, outlets: Sequence[Outlet], output: Output) -> 
             output.table(outlet)
         elif hasattr(outlet, "summary"):
             output.note(outlet.summary())
+
+
+def _report_failures(result: RunResult, output: Output) -> None:
     if result.failures:
         row_id, why = next(iter(result.failures.items()))
         rows = "row" if len(result.failures) == 1 else "rows"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from imgtool.engine.events import BatchDone, RunStarted
+from imgtool.engine.source import SOURCE_KEY
 from imgtool.stream import Header, StreamWriter, row_lines
 
 if TYPE_CHECKING:
@@ -86,10 +87,10 @@ class Tail:
                 outlet.end()
 
     def _start(self, event: RunStarted) -> None:
-        last = event.stages[-1]
-        self._label = last.label
+        self._label = event.stages[-1].label if event.stages else "source"
         self._started = event
-        header = Header(str(Path(event.store).absolute()), event.run, last.instance, self.fields)
+        instance = event.stages[-1].instance if event.stages else SOURCE_KEY
+        header = Header(str(Path(event.store).absolute()), event.run, instance, self.fields)
         for outlet in self.outlets:
             outlet.start(header)
         self._thread = threading.Thread(target=self._work, name="imgtool-tail", daemon=True)

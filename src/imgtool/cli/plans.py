@@ -1,0 +1,54 @@
+"""How a plan is shown: what would run and why, with rows, time and memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imgtool.cli.output import Output
+    from imgtool.engine.facade import Plan
+
+SCHEMA = "imgtool.plan/1"
+
+
+def show_plan(plan: Plan, output: Output) -> None:
+    """Print a plan: one row a stage, or one JSON document."""
+    if output.mode == "json":
+        output.json({"schema": SCHEMA, **plan.as_json()})
+        return
+    output.rows(
+        ("stage", "id", "rows", "done", "missing", "time", "memory", "why"),
+        [
+            (
+                f"{item.label} (inserted)" if item.inserted else item.label,
+                item.spec.id,
+                item.rows if item.rows is not None else "?",
+                item.done,
+                item.missing_batches if item.missing_batches is not None else "?",
+                duration(item.est_seconds),
+                size(item.est_bytes),
+                item.reason,
+            )
+            for item in plan.instances
+        ],
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a person says them; empty when not known."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(count: float | None) -> str:
+    """Bytes as a person says them; empty when not known."""
+    if not count:
+        return ""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count /= 1024
+    return f"{count:.3g} {unit}"

@@ -1,0 +1,89 @@
+"""`imgtool run --from PICTURE`: a picture's recipe again, as one that cannot be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from imgtool.errors import NeedsConsent, UsageError
+from imgtool.params import cheap_check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import click
+
+    from imgtool.cli.options import RunOptions
+    from imgtool.pipeline import StageUse
+    from imgtool.registry import Registry
+
+ENDPOINTS = ("url", "endpoint", "base_url", "api_base", "backend")
+
+
+def run_recipe(
+    ctx: click.Context, picture: Path, inputs: tuple[str, ...], consent: bool, options: RunOptions
+) -> int:
+    """Make a picture's row again; the exit status.
+
+    Raises
+    ------
+    InputUnreadable : the picture carries no usable recipe.
+    NeedsConsent : the recipe names files, folders or endpoints of this machine or elsewhere.
+    """
+    from imgtool.cli.root import load_registry
+    from imgtool.cli.sources import Source
+    from imgtool.cli.work import Job, perform
+    from imgtool.pictures.metadata import read_metadata
+    from imgtool.recipe import checked_recipe
+
+    if inputs:
+        raise UsageError("--from takes its rows from the picture; give no other input")
+    recipe = checked_recipe(read_metadata(picture).get("record", {}), repr(str(picture)))
+    stages = _uses(recipe, load_registry(ctx), consent)
+    row = _row(recipe["source"])
+    fields = tuple(name for name in row if name != "id")
+    source = Source([row], fields, (str(picture),), untrusted=not consent)
+    options = replace(options, row=options.row or recipe["id"])
+    return perform(ctx, Job("recipe", stages, source), options)
+
+
+def _uses(recipe: Mapping[str, Any], registry: Registry, consent: bool) -> tuple[StageUse, ...]:
+    from imgtool.pipeline import StageUse
+
+    uses = []
+    for number, stage in enumerate(recipe["stages"], start=1):
+        spec = registry.spec("stage", stage["use"])
+        params = cheap_check(spec, stage["params"])
+        if not consent:
+            for param in spec.params:
+                reason = _risk(param.name, param.path_what, param.model_task, params[param.name], registry)
+                if reason and params[param.name] != param.default:
+                    raise NeedsConsent(
+                        f"stage {number} ({spec.id}) of the recipe {reason}: {params[param.name]!r}",
+                        "If you trust where the picture came from, add --consent",
+                    )
+        uses.append(StageUse(use=spec.id, label=f"{spec.family}-{number}", params=params))
+    return tuple(uses)
+
+
+def _risk(name: str, path_what: str, model_task: str, value: object, registry: Registry) -> str:
+    """Why a parameter of a stranger's recipe is not taken without consent; empty: it is fine."""
+    if not value:
+        return ""
+    if path_what:
+        return f"names a file ({name})"
+    if name in ENDPOINTS:
+        return f"calls an endpoint ({name})"
+    aliases = {item.name for item in registry.components("model")}
+    values = value if isinstance(value, list) else [value]
+    if model_task and any(str(item) not in aliases for item in values):
+        return f"loads a model that no plugin brings ({name})"
+    return ""
+
+
+def _row(source: Mapping[str, Any]) -> dict[str, Any]:
+    from imgtool.inputs import checked_id
+
+    row = {str(name): value for name, value in source.items() if name not in ("arrays", "path")}
+    return {**row, "id": checked_id(str(row.get("id", "0")))}

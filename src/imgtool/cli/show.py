@@ -1,0 +1,116 @@
+"""`imgtool show`: a store, a stream, a picture or a pipeline, for people.
+
+Examples
+--------
+imgtool show runs.zarr
+imgtool show out/0.png
+imgtool show portrait
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from imgtool.cli.output import PREVIEWS, TABLE_ROWS, Output
+from imgtool.errors import InputMissing
+
+if TYPE_CHECKING:
+    from imgtool.cli.stored import Stored
+
+SCHEMA = "imgtool.picture/1"
+
+
+@click.command()
+@click.argument("what", default="-")
+@click.option("--run", metavar="NAME", help="Run of the store.  [default: the newest]")
+@click.option("--stage", "label", metavar="LABEL", help="Stage to show.  [default: the last]")
+@click.option("--rows", "limit", type=click.IntRange(min=0), default=TABLE_ROWS, help="Rows to show.  [default: 20]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one row a line.")
+@click.pass_context
+def show(
+    ctx: click.Context, what: str, run: str | None, label: str | None, limit: int, as_json: bool
+) -> None:
+    """Show WHAT: a store, a picture, a pipeline's name, or '-' for an upstream's stream."""
+    from imgtool import inputs
+
+    output = Output.plain(as_json)
+    path = Path(what)
+    if what == "-":
+        show_stream(output, limit)
+    elif inputs.is_store(what):
+        from imgtool.cli.stored import last_batches
+
+        show_rows(last_batches(path, run, label), output, limit)
+    elif path.suffix.lower() in inputs.PICTURES:
+        show_picture(path, output)
+    else:
+        _show_pipeline(ctx, what, output)
+
+
+def show_rows(stored: Stored, output: Output, limit: int) -> None:
+    """Rows of a run as a table with previews, or as JSON lines."""
+    from imgtool.stream import row_lines
+    from imgtool.ui.outlets import Collected
+
+    if output.mode == "json":
+        for name, batch in stored.batches():
+            for line in row_lines(stored.instance, name, batch):
+                output.json(line)
+        return
+    kept = Collected(limit, PREVIEWS if output.colour else 0)
+    for name, batch in stored.batches(kept.wanted):
+        kept.batch(stored.instance, name, batch)
+    output.line(f"{stored.store.path}  run {stored.run}  {stored.instance}  {kept.count} rows")
+    output.table(kept)
+
+
+def show_stream(output: Output, limit: int) -> None:
+    """Rows of the stream on stdin.
+
+    Raises
+    ------
+    StreamCut : the upstream ended early; its rows have been shown.
+    """
+    from imgtool.cli.sources import stream_on_stdin
+    from imgtool.cli.stored import of_stream
+
+    reader = stream_on_stdin()
+    show_rows(of_stream(reader), output, limit)
+    reader.check_whole()
+
+
+def show_picture(path: Path, output: Output) -> None:
+    """What a picture says about how it was made, and a preview.
+
+    Raises
+    ------
+    InputUnreadable : it is no picture.
+    """
+    from imgtool.pictures.metadata import read_metadata
+    from imgtool.pictures.read import read_picture
+
+    image = read_picture(path)
+    recipe = read_metadata(path)
+    height, width = image.shape[:2]
+    if output.mode == "json":
+        output.json({"schema": SCHEMA, "path": str(path), "width": width, "height": height, **recipe})
+        return
+    output.line(f"{path}  {width}x{height}")
+    rows = [(k, v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)) for k, v in recipe.items()]
+    output.rows(("what", "value"), rows)
+    output.pictures([image])
+
+
+def _show_pipeline(ctx: click.Context, what: str, output: Output) -> None:
+    from imgtool.cli.pipelines import show_pipeline
+    from imgtool.cli.root import load_registry
+    from imgtool.pipeline import load_pipeline
+
+    looks_like_path = "/" in what and ".toml" not in what
+    if looks_like_path and not Path(what).exists():
+        raise InputMissing(f"there is no file {what!r}")
+    show_pipeline(ctx, load_pipeline(what, load_registry(ctx)), output)

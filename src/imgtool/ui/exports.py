@@ -1,0 +1,105 @@
+"""Pictures of a run's rows to files, as their batches commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgtool.errors import UsageError
+from imgtool.pictures.metadata import Level
+from imgtool.pictures.patterns import check_distinct, check_target, parse_pattern
+
+if TYPE_CHECKING:
+    from imgtool.batch import Batch
+    from imgtool.pictures.patterns import Pattern
+    from imgtool.recipe import Lineage
+    from imgtool.stream import Header
+
+
+def check_pattern(text: str) -> None:
+    """Refuse an output pattern that nothing can be written to, before any work is done.
+
+    Raises
+    ------
+    UsageError, OutputUnwritable : as the names say.
+    """
+    check_target(parse_pattern(text))
+
+
+@dataclass
+class PictureOutlet:
+    """Writes every row's picture where a pattern says; a file that is right stays untouched.
+
+    Attributes
+    ----------
+    output : the pattern, as given to `-o`.
+    metadata : how much the files say: `none`, `public` or `full`.
+    """
+
+    output: str
+    metadata: str = "full"
+    wanted: tuple[str, ...] = ("image",)
+    paths: dict[Path, str] = field(default_factory=dict)
+    without: int = 0
+    _pattern: Pattern | None = None
+    _lineage: Lineage | None = None
+
+    def start(self, header: Header) -> None:
+        """Open the store for recipes."""
+        from imgtool.recipe import Lineage
+        from imgtool.store import Store
+
+        self._pattern = parse_pattern(self.output)
+        self._lineage = Lineage(Store.open(Path(header.store), "r"))
+
+    def batch(self, instance: str, name: str, batch: Batch) -> None:
+        """Write the pictures of a batch.
+
+        Raises
+        ------
+        UsageError : two rows would go to one file, or the pattern names no field.
+        StorageFull, OutputUnwritable : as the names say.
+        """
+        from imgtool.pictures.writer import encode, write_unless_equal
+
+        assert self._pattern is not None
+        assert self._lineage is not None
+        if "image" not in batch:
+            self.without += len(batch)
+            return
+        settings = self._lineage.settings(instance)
+        for row in batch:
+            image = row.values["image"]
+            scalars = {k: v for k, v in row.values.items() if not hasattr(v, "dtype")}
+            path = self._pattern.path({"id": row.id, **settings, **scalars})
+            check_distinct(self._pattern, self.paths, path)
+            values = {"id": row.id, **settings, **scalars}
+            values |= {"width": image.shape[1], "height": image.shape[0]}  # type: ignore[union-attr]  # an array
+            recipe = self._lineage.recipe(instance, name, row.id)
+            data = encode(image, self._pattern, Level(self.metadata), values, recipe)  # type: ignore[arg-type]
+            write_unless_equal(path, data)
+            self.paths[path] = row.id
+
+    def end(self) -> None:
+        """Every picture is on disk.
+
+        Raises
+        ------
+        UsageError : rows came, and none had a picture.
+        """
+        if self.without and not self.paths:
+            raise UsageError(
+                "the rows have no pictures to write",
+                "End with a stage that gives an image, or leave -o out",
+            )
+
+    def summary(self) -> str:
+        """One line that says where the pictures are."""
+        if not self.paths:
+            return ""
+        if len(self.paths) == 1:
+            return f"wrote {next(iter(self.paths))}"
+        folders = {path.parent for path in self.paths}
+        where = next(iter(folders)) if len(folders) == 1 else f"{len(folders)} folders"
+        return f"wrote {len(self.paths)} pictures to {where}"
