@@ -1,0 +1,1 @@
+"""Text to image through diffusers: the stages `generate.diffusers` and `decode.vae`."""

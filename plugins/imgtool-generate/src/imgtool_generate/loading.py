@@ -1,0 +1,236 @@
+"""From a resolved model to a pipeline ready to sample: class, weights, LoRAs, device."""
+
+from __future__ import annotations
+
+import copy
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from imgtool.api import ImgtoolError, ModelUnusable
+from imgtool_generate.classes import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import torch
+
+    from imgtool.api import Runtime
+
+# Never used here: what they judge is a decoded picture, and decoding is another stage.
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+
+
+def load_pipeline(ref: str, loras: Sequence[str], offload: str, runtime: Runtime) -> Any:
+    """The pipeline of a model, its weights shared with other stages, itself the caller's own.
+
+    Raises
+    ------
+    ModelUnusable : it cannot be loaded, or draws no latents.
+    """
+    model = runtime.model(ref, "text-to-image")
+    active = [(lora, weight) for lora, weight in map(runtime.lora, loras) if weight]
+    key = (
+        "pipeline", model.digest, str(runtime.torch_device), str(runtime.torch_dtype), offload,
+        runtime.attention_backend, tuple((lora.digest, weight) for lora, weight in active),
+    )  # fmt: skip
+
+    def load() -> Any:
+        if model.kind == "single-file":
+            pipe = _from_single_file(model.path, runtime)
+        else:
+            pipe = _from_folder(model.path, runtime)
+        _add_loras(pipe, [(lora.path, weight) for lora, weight in active])
+        return _place(pipe, offload, runtime)
+
+    # A pipeline keeps its scheduler's state; the copy has its own, over the same nets.
+    return copy.copy(runtime.load_once(key, load))
+
+
+def load_vae(ref: str, runtime: Runtime, dtype: torch.dtype) -> Any:
+    """The autoencoder of a model, shared with the pipelines of the same dtype.
+
+    Raises
+    ------
+    ModelUnusable : the model has none, or it cannot be loaded.
+    """
+    model = runtime.model(ref, "text-to-image")
+    if model.kind == "single-file":
+        pipe = load_pipeline(ref, (), "none", runtime)
+        return pipe.vae if pipe.vae.dtype == dtype else copy.deepcopy(pipe.vae).to(dtype)
+    return _shared_vae(model.path, runtime, dtype)
+
+
+def model_index(folder: Path) -> dict[str, Any]:
+    """`model_index.json` of a diffusers folder."""
+    index: dict[str, Any] = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    return index
+
+
+def recommended(path: Path) -> Mapping[str, Any]:
+    """Steps and guidance that a model's makers advise, from `imgtool.json` in its folder."""
+    file = path / "imgtool.json"
+    if not file.is_file():
+        return {}
+    advice: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return advice
+
+
+def weight_bytes(path: Path) -> int:
+    """Bytes of all weights files of a model."""
+    files = [path] if path.is_file() else path.rglob("*.safetensors")
+    return sum(file.stat().st_size for file in files)
+
+
+def _shared_vae(folder: Path, runtime: Runtime, dtype: torch.dtype) -> Any:
+    library, name = (model_index(folder).get("vae") or (None, None))[:2]
+    if not name:
+        raise ModelUnusable(f"{str(folder)!r} has no autoencoder", "It cannot be decoded here")
+    key = ("vae", str(folder.resolve()), str(runtime.torch_device), str(dtype))
+
+    def load() -> Any:
+        import diffusers
+
+        if library != "diffusers" or not hasattr(diffusers, name):
+            raise ModelUnusable(f"{str(folder)!r}: autoencoder {name!r} is not one of diffusers")
+        cls = getattr(diffusers, name)
+        with explained(str(folder)):
+            vae = cls.from_pretrained(
+                folder, subfolder="vae", torch_dtype=dtype, use_safetensors=True,
+                local_files_only=True,
+            )  # fmt: skip
+        return vae.to(runtime.torch_device).eval()
+
+    return runtime.load_once(key, load)
+
+
+def _from_folder(folder: Path, runtime: Runtime) -> Any:
+    index = model_index(folder)
+    cls = _pipeline_class(str(index.get("_class_name", "")), folder)
+    given: dict[str, Any] = {name: None for name in UNUSED if index.get(name)}
+    if "safety_checker" in index:
+        given["safety_checker"] = None
+        given["requires_safety_checker"] = False
+    if index.get("vae"):
+        given["vae"] = _shared_vae(folder, runtime, runtime.torch_dtype)
+    with explained(str(folder)):
+        return cls.from_pretrained(
+            folder, torch_dtype=runtime.torch_dtype, use_safetensors=True, local_files_only=True,
+            trust_remote_code=False, **given,
+        )  # fmt: skip
+
+
+def _pipeline_class(name: str, folder: Path) -> Any:
+    """The class to load `folder` with: the text-to-image one of its family."""
+    import diffusers
+
+    quiet()
+    facts = TABLE.get(name)
+    if facts is not None and facts.why_not:
+        raise ModelUnusable(f"{str(folder)!r} is a {name}: {facts.why_not}", "Name another model")
+    if facts is not None:
+        # Importing AutoPipeline imports all the pipelines there are.
+        return getattr(diffusers, name)
+    if not hasattr(diffusers, name):
+        raise ModelUnusable(
+            f"{str(folder)!r}: {name or 'no class'!r} is no pipeline of diffusers "
+            f"{diffusers.__version__}",
+            "A newer diffusers may have it; code that comes with models is never run",
+        )
+    from diffusers.pipelines.auto_pipeline import (
+        AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
+        _get_task_class,
+    )
+
+    try:
+        return _get_task_class(AUTO_TEXT2IMAGE_PIPELINES_MAPPING, name)
+    except ValueError:
+        return getattr(diffusers, name)
+
+
+def _from_single_file(path: Path, runtime: Runtime) -> Any:
+    """A checkpoint of one file; its configuration from the folder of the same name beside it."""
+    import diffusers
+    from diffusers.loaders.single_file_utils import (
+        infer_diffusers_model_type,
+        load_single_file_checkpoint,
+    )
+
+    quiet()
+    kind = infer_diffusers_model_type(load_single_file_checkpoint(str(path), local_files_only=True))
+    name = next((cls for start, cls in SINGLE_FILE_CLASSES if kind.startswith(start)), "")
+    if not name:
+        raise ModelUnusable(f"{str(path)!r}: checkpoints of kind {kind!r} are not known here")
+    config = path.with_suffix("")
+    given = {"config": str(config)} if config.is_dir() else {}
+    with explained(str(path)):
+        return getattr(diffusers, name).from_single_file(
+            str(path), torch_dtype=runtime.torch_dtype, local_files_only=runtime.offline, **given
+        )
+
+
+SINGLE_FILE_CLASSES = (
+    ("xl_", "StableDiffusionXLPipeline"),
+    ("playground", "StableDiffusionXLPipeline"),
+    ("sd3", "StableDiffusion3Pipeline"),
+    ("flux", "FluxPipeline"),
+    ("v1", "StableDiffusionPipeline"),
+    ("v2", "StableDiffusionPipeline"),
+)
+
+
+def _add_loras(pipe: Any, loras: Sequence[tuple[Path, float]]) -> None:
+    if not loras:
+        return
+    if not hasattr(pipe, "load_lora_weights"):
+        raise ModelUnusable(f"{type(pipe).__name__} takes no LoRA")
+    names = [f"lora{index}" for index in range(len(loras))]
+    for name, (path, _) in zip(names, loras, strict=True):
+        with explained(str(path)):
+            folder, file = (path, None) if path.is_dir() else (path.parent, path.name)
+            pipe.load_lora_weights(
+                str(folder), weight_name=file, adapter_name=name, use_safetensors=True,
+                local_files_only=True,
+            )  # fmt: skip
+    pipe.set_adapters(names, [weight for _, weight in loras])
+
+
+def _place(pipe: Any, offload: str, runtime: Runtime) -> Any:
+    pipe.set_progress_bar_config(disable=True)
+    if runtime.attention_backend == "xformers":
+        pipe.enable_xformers_memory_efficient_attention()
+    if offload == "none" or runtime.torch_device.type == "cpu":
+        return pipe.to(runtime.torch_device)
+    if offload == "model":
+        pipe.enable_model_cpu_offload(device=runtime.torch_device)
+    else:
+        pipe.enable_sequential_cpu_offload(device=runtime.torch_device)
+    return pipe
+
+
+def quiet() -> None:
+    """Leave the terminal to imgtool: no bars and no advice from the libraries."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn what the libraries raise while loading into one error that names the model.
+
+    Raises
+    ------
+    ModelUnusable : with the first line of what was raised.
+    """
+    try:
+        yield
+    except ImgtoolError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as err:
+        text = (str(err).strip() or type(err).__name__).splitlines()[0]
+        raise ModelUnusable(f"{what!r} cannot be loaded: {text}") from err

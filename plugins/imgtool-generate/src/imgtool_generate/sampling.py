@@ -1,0 +1,216 @@
+"""Rows to latents: what one opened `generate.diffusers` keeps, and how it computes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from imgtool.api import BadParams, Row
+from imgtool_generate import noise
+from imgtool_generate.capability import Capability, default_size, inspect_pipeline
+from imgtool_generate.loading import load_pipeline, recommended
+from imgtool_generate.options import read_options
+from imgtool_generate.prompts import prompt_arguments, warn_of_long_prompts
+from imgtool_generate.schedule import make_scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import torch
+
+    from imgtool.api import Runtime
+    from imgtool_generate.stage import Params
+
+log = logging.getLogger("imgtool.generate")
+
+
+@dataclass
+class Sampler:
+    """A pipeline with everything settled that does not depend on a row.
+
+    Attributes
+    ----------
+    steps, guidance, width, height : as used, the model's own where the params leave them open.
+    shape : [C, h, w] of the latents.
+    """
+
+    params: Params
+    runtime: Runtime
+    pipe: Any
+    capability: Capability
+    options: dict[str, object]
+    steps: int
+    guidance: float | None
+    width: int
+    height: int
+    shape: tuple[int, int, int]
+    dtype: torch.dtype
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def open(cls, params: Params, runtime: Runtime) -> Sampler:
+        """Load the model and settle what the params leave to it.
+
+        Raises
+        ------
+        ModelUnusable, BadParams : see `Diffusers.open`.
+        """
+        pipe = load_pipeline(params.model, params.lora, params.offload, runtime)
+        capability = inspect_pipeline(pipe)
+        options = read_options(params.options, capability)
+        pipe.scheduler = make_scheduler(params.scheduler, pipe.scheduler)
+        width, height = settle_size(params, pipe, capability)
+        advice = recommended(runtime.model(params.model, "text-to-image").path)
+        own_steps = advice.get("steps", capability.defaults.get("num_inference_steps", 50))
+        if params.negative and not capability.negative:
+            raise BadParams(f"{capability.pipeline} takes no negative prompt", "Leave it out")
+        if "use_resolution_binning" in capability.accepted:
+            # It would draw another size and resize the picture, which is not ours to do here.
+            options.setdefault("use_resolution_binning", False)
+        return cls(
+            params=params,
+            runtime=runtime,
+            pipe=pipe,
+            capability=capability,
+            options=options,
+            steps=params.steps or int(own_steps),
+            guidance=settle_guidance(params.guidance, advice.get("guidance"), capability),
+            width=width,
+            height=height,
+            shape=noise.latent_shape(pipe, capability, width, height),
+            dtype=runtime.torch_dtype,
+        )
+
+    @property
+    def scheduler_name(self) -> str:
+        """Class of the scheduler."""
+        return type(self.pipe.scheduler).__name__
+
+    def negative(self, row: Row) -> str:
+        """What to keep out of the picture of `row`."""
+        own = row.values.get("negative_prompt")
+        return str(own) if own else self.params.negative
+
+    def sample(self, rows: Sequence[Row]) -> tuple[list[np.ndarray], list[int]]:
+        """Latents [C, h, w] float32 of each row, and positions of rows that gave NaN twice."""
+        warn_of_long_prompts(self.pipe, self.capability, rows)
+        latents: list[Any] = [None] * len(rows)
+        for places in self._groups(rows):
+            found = self.runtime.halving(self._compute, [rows[at] for at in places])
+            for at, array in zip(places, found, strict=True):
+                latents[at] = array
+        import torch
+
+        higher = self.dtype != torch.float32 and self.params.offload == "none"
+        again = (lambda broken: self._in_float32([rows[at] for at in broken])) if higher else None
+        return self.runtime.retry_broken(latents, again)
+
+    def _groups(self, rows: Sequence[Row]) -> list[list[int]]:
+        """Positions of rows that can be computed together without one changing another.
+
+        SDXL takes an absent negative prompt for zeros, an empty one beside others for text.
+        """
+        groups: dict[object, list[int]] = {}
+        for at, row in enumerate(rows):
+            embeds: Any = row.values.get("prompt_embeds")
+            shape = None if embeds is None else embeds.shape
+            groups.setdefault((bool(self.negative(row)), shape), []).append(at)
+        return list(groups.values())
+
+    def _compute(self, rows: Sequence[Row]) -> list[np.ndarray]:
+        with self._lock:
+            output = self.pipe(**self._arguments(rows))[0]
+        latents = noise.as_latents(output, self.capability, self.shape)
+        return list(latents.numpy())
+
+    def _arguments(self, rows: Sequence[Row]) -> dict[str, Any]:
+        generators = [row.generator() for row in rows]
+        arguments: dict[str, Any] = {
+            **prompt_arguments(rows, [self.negative(row) for row in rows], self.capability),
+            "num_inference_steps": self.steps,
+            "width": self.width,
+            "height": self.height,
+            "generator": generators,
+            "output_type": "latent",
+            "return_dict": False,
+            **self.options,
+        }
+        if self.capability.scale_arg and self.guidance is not None:
+            arguments[self.capability.scale_arg] = self.guidance
+        if noise.gives_noise(self.capability):
+            drawn = noise.draw(self.shape, generators)
+            packed = noise.pack(drawn) if self.capability.latent_packed else drawn
+            arguments["latents"] = packed.to(self.runtime.torch_device, self._noise_dtype())
+        for name in ("prompt_embeds", "negative_prompt_embeds", "prompt_attention_mask"):
+            if name in arguments:
+                value = arguments[name].to(self.runtime.torch_device)
+                arguments[name] = value.to(self.dtype) if value.is_floating_point() else value
+        return arguments
+
+    def _noise_dtype(self) -> torch.dtype:
+        import torch
+
+        # Sana keeps its latents in float32 whatever its nets compute in.
+        return torch.float32 if self.capability.pipeline.startswith("Sana") else self.dtype
+
+    def _in_float32(self, rows: Sequence[Row]) -> list[np.ndarray]:
+        """The rows once more, with the nets in float32 for as long as it takes."""
+        import torch
+
+        log.info("%d rows gave NaN: computing them again in float32", len(rows))
+        nets = [
+            net
+            for name, net in self.pipe.components.items()
+            if isinstance(net, torch.nn.Module) and name != "vae"
+        ]
+        kept = self.dtype
+        self.dtype = torch.float32
+        try:
+            for net in nets:
+                net.to(torch.float32)
+            return [array for row in rows for array in self._compute([row])]
+        finally:
+            self.dtype = kept
+            for net in nets:
+                net.to(kept)
+
+
+def settle_size(params: Params, pipe: Any, capability: Capability) -> tuple[int, int]:
+    """Width and height as asked, the model's own where not.
+
+    Raises
+    ------
+    BadParams : the model cannot draw that size.
+    """
+    own_width, own_height = default_size(pipe)
+    width, height = params.width or own_width, params.height or own_height
+    for name, value in (("width", width), ("height", height)):
+        step = capability.size_multiple
+        if value % step:
+            below, above = value // step * step, (value // step + 1) * step
+            fits = f"{below} or {above}" if below else str(above)
+            raise BadParams(
+                f"{name} {value} is not a multiple of {step}", f"This model draws {fits}"
+            )
+    return width, height
+
+
+def settle_guidance(
+    asked: float | None, advised: float | None, capability: Capability
+) -> float | None:
+    """The guidance scale to use; None where the pipeline has none.
+
+    Raises
+    ------
+    BadParams : one was asked of a pipeline that has none.
+    """
+    if not capability.scale_arg:
+        if asked is not None:
+            raise BadParams(f"{capability.pipeline} has no guidance scale", "Leave guidance out")
+        return None
+    own: Any = capability.defaults.get(capability.scale_arg)
+    value = next((v for v in (asked, advised, own) if isinstance(v, int | float)), None)
+    return None if value is None else float(value)
