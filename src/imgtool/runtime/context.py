@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
     from pathlib import Path
 
+    import numpy as np
     import torch
 
     from imgtool.registry import Registry
@@ -105,6 +106,19 @@ class Runtime:
         from imgtool.runtime.memory import halving
 
         return halving(compute, rows, size or self.rows_at_once(len(rows)))
+
+    def retry_broken(
+        self,
+        arrays: Sequence[np.ndarray],
+        again: Callable[[list[int]], Sequence[np.ndarray]] | None,
+    ) -> tuple[list[np.ndarray], list[int]]:
+        """`arrays`, those with NaN computed `again` in higher precision, and those still broken.
+
+        See `imgtool.runtime.guard.retry_broken`.
+        """
+        from imgtool.runtime.guard import retry_broken
+
+        return retry_broken(arrays, again)
 
     def model(self, ref: str, task: str) -> ResolvedModel:
         """The model that `ref` names, checked and identified, not loaded.
