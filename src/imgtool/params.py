@@ -51,7 +51,7 @@ def check_values(
 ) -> dict[str, Any]:
     """`cheap_check` for params that belong to no stage; `owner` is named in messages."""
     for name in values:
-        _find(owner, params, name)
+        find_param(owner, params, name)
     checked: dict[str, Any] = {}
     for param in params:
         if param.name in values:
@@ -63,16 +63,30 @@ def check_values(
     return checked
 
 
-def check_value(spec: Spec, name: str, value: object) -> ParamSpec:
-    """Check one value alone; gives the parameter's spec.
+def check_value(owner: str, param: ParamSpec, value: object) -> None:
+    """Check one value alone.
 
     Raises
     ------
-    BadParams : as in `cheap_check`.
+    BadParams : it has the wrong type, is out of bounds or no choice.
     """
-    param = _find(spec.id, spec.params, name)
-    _checked(spec.id, param, value)
-    return param
+    _checked(owner, param, value)
+
+
+def find_param(owner: str, params: Sequence[ParamSpec], name: str) -> ParamSpec:
+    """The parameter `name` among `params`.
+
+    Raises
+    ------
+    BadParams : there is none; with a near match.
+    """
+    known = [param.name for param in params]
+    if name in known:
+        return params[known.index(name)]
+    raise BadParams(
+        f"{owner}: unknown parameter {name!r}",
+        f"{near(name, known)}It takes: {', '.join(known) or 'no parameters'}",
+    )
 
 
 def parse_value(param: ParamSpec, text: str) -> object:
@@ -132,16 +146,6 @@ def _adapter(params_type: Hashable) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(cast("Any", params_type))
-
-
-def _find(owner: str, params: Sequence[ParamSpec], name: str) -> ParamSpec:
-    known = [param.name for param in params]
-    if name in known:
-        return params[known.index(name)]
-    raise BadParams(
-        f"{owner}: unknown parameter {name!r}",
-        f"{near(name, known)}It takes: {', '.join(known) or 'no parameters'}",
-    )
 
 
 def _checked(owner: str, param: ParamSpec, value: object) -> object:

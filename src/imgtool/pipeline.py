@@ -10,26 +10,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import BadParams, BadPipeline, ImgtoolError, UnknownComponent, near
-from imgtool.params import cheap_check, check_value, parse_value
+from imgtool.params import cheap_check, check_value, find_param, parse_value
+from imgtool.specs import ParamSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from imgtool.registry import Registry
-    from imgtool.specs import ParamSpec, Spec
+    from imgtool.specs import Spec
 
 DEFAULT_FILE = "pipelines.toml"
 DEFAULT_TASK = "text-to-image"
-# keys of a pipeline's own table that set how it runs, with their types
-DEFAULTS: dict[str, type | tuple[type, ...]] = {
-    "model": str,
-    "seed": int,
-    "batch": int,
-    "device": str,
-    "dtype": str,
-    "attention": str,
-    "deterministic": bool,
-    "on_error": str,
+# keys of a pipeline's own table that set how it runs
+DEFAULTS: dict[str, ParamSpec] = {
+    param.name: param
+    for param in (
+        ParamSpec("model", "str"),
+        ParamSpec("seed", "int", low=0, high=2**63 - 1),
+        ParamSpec("batch", "int", low=0),
+        ParamSpec("device", "str"),
+        ParamSpec("dtype", "str"),
+        ParamSpec("attention", "str", choices=("auto", "xformers", "sdpa"), closed=True),
+        ParamSpec("deterministic", "bool"),
+        ParamSpec("on_error", "str", choices=("skip", "pass", "stop"), closed=True),
+    )
 }
 
 
@@ -93,6 +97,7 @@ class Pipeline:
     makers : weights to make first.
     path : file that it was read from, if any.
     defaults : keys of its own table: the default model, seed, dtype…
+    key_lines : lines of those keys in the file.
     """
 
     name: str
@@ -101,6 +106,7 @@ class Pipeline:
     makers: tuple[MakerUse, ...] = ()
     path: Path | None = None
     defaults: Mapping[str, object] = field(default_factory=dict)
+    key_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values, without places in files."""
@@ -220,13 +226,7 @@ def resolve(pipeline: Pipeline, registry: Registry) -> Pipeline:
     ------
     BadPipeline, UnknownComponent, AmbiguousComponent, BrokenPlugin : with file and line.
     """
-    for key, value in pipeline.defaults.items():
-        if not isinstance(value, DEFAULTS[key]) or isinstance(value, bool) != (
-            DEFAULTS[key] is bool
-        ):
-            raise BadPipeline(
-                f"{_place(pipeline, 0)}[{pipeline.name}] {key!r} has the value {value!r}"
-            )
+    _check_defaults(pipeline)
     tasks: dict[str, str] = {}
     makers = []
     for maker in pipeline.makers:
@@ -238,6 +238,15 @@ def resolve(pipeline: Pipeline, registry: Registry) -> Pipeline:
         for use in pipeline.stages
     ]
     return replace(pipeline, makers=tuple(makers), stages=tuple(stages))
+
+
+def _check_defaults(pipeline: Pipeline) -> None:
+    for key, value in pipeline.defaults.items():
+        try:
+            check_value(f"[{pipeline.name}]", DEFAULTS[key], value)
+        except BadParams as err:
+            place = _place(pipeline, pipeline.key_lines.get(key, 0))
+            raise BadPipeline(f"{place}{err.message}", err.hint) from err
 
 
 def _spec(pipeline: Pipeline, use: Any, registry: Registry) -> Spec:
@@ -281,7 +290,8 @@ def _check(
     try:
         for name, value in params.items():
             line = use.key_lines.get(name, use.line)
-            param = check_value(spec, name, value)
+            param = find_param(spec.id, spec.params, name)
+            check_value(spec.id, param, value)
             if isinstance(value, str) and value.startswith("@"):
                 _check_made(param, value[1:], tasks)
         line = use.line
@@ -327,7 +337,9 @@ def _override_one(
                 f"{key!r} is no key of the pipeline {pipeline.name!r}",
                 f"{near(name, [*DEFAULTS, *labels])}Write LABEL.KEY; stages: {', '.join(labels)}",
             )
-        setting = _literal(value) if DEFAULTS[name] is not str else value
+        param = DEFAULTS[name]
+        setting = parse_value(param, value) if isinstance(value, str) else value
+        check_value(f"[{pipeline.name}]", param, setting)
         return replace(pipeline, defaults={**pipeline.defaults, name: setting})
     use = _find_use(pipeline, label, key)
     if registry is not None:
@@ -360,10 +372,10 @@ def _find_use(pipeline: Pipeline, label: str, key: str) -> Any:
 
 def _typed(spec: Spec, name: str, value: object) -> object:
     """`value` read as the parameter's type, checked."""
-    param = spec.param(name)
-    if param is not None and isinstance(value, str) and not value.startswith("@"):
+    param = find_param(spec.id, spec.params, name)
+    if isinstance(value, str) and not value.startswith("@"):
         value = parse_value(param, value)
-    check_value(spec, name, value)
+    check_value(spec.id, param, value)
     return value
 
 

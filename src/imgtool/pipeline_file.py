@@ -80,6 +80,7 @@ class _Reader:
             makers=self._makers(name, table.get("models", {})),
             path=self.path,
             defaults={key: table[key] for key in DEFAULTS if key in table},
+            key_lines={key: self._key_line(name, key) for key in table},
         )
 
     def _stages(self, pipeline: str, items: list[dict[str, Any]]) -> tuple[StageUse, ...]:
