@@ -150,6 +150,12 @@ class Interrupted(ImgtoolError):
     status = Status.INTERRUPTED
 
 
+class ClosedPipe(ImgtoolError, BrokenPipeError):
+    """Who read the output has gone. What was committed stays; nothing is reported."""
+
+    status = Status.CLOSED_PIPE
+
+
 class RowError(ImgtoolError):
     """Raise in `Stage.process` when a row cannot be done; the others go on.
 

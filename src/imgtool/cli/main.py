@@ -52,6 +52,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _run_click([a for a in arguments if a != "--debug"] if debug else arguments)
     except ImgtoolError as err:
+        if err.status == Status.CLOSED_PIPE:
+            raise BrokenPipeError from None
         if debug:
             raise
         return report(err)
@@ -73,10 +75,19 @@ def _run_click(arguments: Sequence[str]) -> int:
 
     from imgtool.cli.root import root
 
+    if "_IMGTOOL_COMPLETE" in os.environ:
+        root.main(list(arguments), prog_name="imgtool", standalone_mode=False)
+    # Not root.main: click would turn our EOFError and BrokenPipeError into statuses of its own.
     try:
-        result = root.main(list(arguments), prog_name="imgtool", standalone_mode=False)
+        with root.make_context("imgtool", list(arguments)) as ctx:
+            result = root.invoke(ctx)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.Abort:
         raise KeyboardInterrupt from None
+    except click.exceptions.NoArgsIsHelpError as err:
+        sys.stderr.write(err.format_message() + "\n")
+        return Status.USAGE
     except click.ClickException as err:
         where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else "imgtool"
         _say(_one_line(err.format_message()), f"See {where} --help")

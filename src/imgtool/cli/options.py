@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imgtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,29 @@ def run_options() -> list[click.Parameter]:
 
 
 class TextCommand(click.Command):
-    """A command whose positional arguments after `--` are text, whatever they look like."""
+    """A command whose positional arguments after `--` are text, whatever they look like.
+
+    Parameters
+    ----------
+    sections : title to the flags that help lists under it; the rest comes last, as options.
+    """
+
+    def __init__(
+        self, name: str, *, sections: Mapping[str, Collection[str]] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name, **kwargs)
+        self.sections = sections or {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options by section."""
+        params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        for title, flags in {**self.sections, "Options": ()}.items():
+            mine = [p for p in params if title == "Options" or not {*p.opts}.isdisjoint(flags)]
+            params = [param for param in params if param not in mine]
+            records = [record for param in mine if (record := param.get_help_record(ctx))]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does; what stood behind `--` goes to `ctx.meta` too."""

@@ -15,6 +15,7 @@ from imgtool.errors import AmbiguousComponent, BrokenPlugin, UnknownComponent, n
 
 if TYPE_CHECKING:
     from imgtool.registry import Registry
+    from imgtool.specs import Component
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("imgtool.cli.run:run", "Run a pipeline, or reproduce a picture."),
@@ -90,11 +91,22 @@ class Lazy(click.Group):
         own += [(item.name, item.summary) for item in registry.components("command")]
         lists = {"Commands": own}
         for title, kind in (("Stages", "stage"), ("Makers", "maker")):
-            lists[title] = [(c.name, c.summary) for c in registry.components(kind)]
+            lists[title] = [(c.name, _summary(registry, c)) for c in registry.components(kind)]
         for title, rows in lists.items():
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+
+def _summary(registry: Registry, component: Component) -> str:
+    if component.summary:
+        return component.summary
+    try:
+        return registry.spec(component.kind, f"{component.dist}:{component.name}").summary
+    except BrokenPlugin as err:
+        return f"unusable: {err.message}"
+    except UnknownComponent:
+        return ""
 
 
 def _imported(where: str) -> click.Command:

@@ -14,6 +14,7 @@ import click
 
 from imgtool.cli.options import RunOptions, TextCommand, inputs_argument, run_options
 from imgtool.cli.param_options import flags, given_params, param_options
+from imgtool.fields import SEED
 from imgtool.params import cheap_check
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def stage_command(spec: Spec, name: str) -> click.Command:
         callback=call,
         help=_help(spec),
         short_help=spec.summary,
+        sections={"Parameters": flags(own), "Fields": flags(fields)},
     )
 
 
@@ -51,6 +53,7 @@ def field_options(spec: Spec) -> list[click.Parameter]:
             help=f"Bind {field.name}: {field.summary}".rstrip(": "),
         )
         for field in spec.consumes
+        if field.name != SEED.name  # --seed is the run's
     ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from imgtool.engine.events import BatchDone, RunStarted
 from imgtool.engine.source import SOURCE_KEY
+from imgtool.errors import ClosedPipe
 from imgtool.stream import Header, StreamWriter, row_lines
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class Tail:
                 batch = store.read(event.instance, event.name, wanted)
                 for outlet in self.outlets:
                     outlet.batch(event.instance, event.name, batch)
+            except BrokenPipeError:
+                self.error = ClosedPipe("the reader of stdout has gone")
             except BaseException as err:  # noqa: BLE001 - raised again where the run can stop
                 self.error = err
 
