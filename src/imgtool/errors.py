@@ -5,7 +5,6 @@ A class's docstring is its entry in the documentation. Nothing here prints or ex
 
 from __future__ import annotations
 
-import difflib
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,6 +25,8 @@ class Status(IntEnum):
 
 def near(name: str, known: Iterable[str]) -> str:
     """`did you mean 'x'? ` for the nearest known name, or an empty string."""
+    import difflib  # only when something is wrong already
+
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {match[0]!r}? " if match else ""
 

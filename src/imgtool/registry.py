@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from imgtool.specs import Component, Spec
 
 __all__ = ["PluginProblem", "Registry", "disabled_plugins"]
-
-log = logging.getLogger("imgtool.registry")
 
 
 def disabled_plugins() -> set[str]:
@@ -143,7 +140,7 @@ class Registry:
             try:
                 call.function(*(arguments[name] for name in call.argnames))
             except Exception as err:  # noqa: BLE001 - an observer must not stop the run
-                log.warning("plugin %s failed in %s: %s", call.plugin_name, event, err)
+                _warn("plugin %s failed in %s: %s", call.plugin_name, event, err)
 
     def _event_manager(self) -> pluggy.PluginManager:
         import pluggy
@@ -156,7 +153,7 @@ class Registry:
             try:
                 manager.register(importlib.import_module(plugin.module), name=plugin.dist)
             except (Exception, SystemExit) as err:  # noqa: BLE001 - the border to a plugin
-                log.warning("plugin %s failed to load: %s", plugin.dist, err)
+                _warn("plugin %s failed to load: %s", plugin.dist, err)
         return manager
 
     def _of_family(self, kind: str, family: str, among: Sequence[Component]) -> list[Component]:
@@ -188,3 +185,9 @@ def _broken(dist: str, what: str, reason: str) -> BrokenPlugin:
         f"plugin {dist!r} failed to load, so there is no {what}: {first}",
         "Update or reinstall it. The other plugins go on working",
     )
+
+
+def _warn(message: str, *facts: object) -> None:
+    import logging
+
+    logging.getLogger("imgtool.registry").warning(message, *facts)

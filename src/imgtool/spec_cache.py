@@ -7,13 +7,12 @@ hangs is recorded with the reason and takes nothing else down.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import os
 import sys
-import tempfile
 import time
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,8 @@ from imgtool.specs import Component, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from imgtool.specrun import Dump
 
 GROUP = "imgtool"
 FORMAT = 1
@@ -91,8 +92,6 @@ def discover() -> list[Plugin]:
 
 def declarations(plugins: Iterable[Plugin]) -> list[Declared]:
     """What `plugins` declare; those whose files changed are asked anew, side by side."""
-    from imgtool.specrun import Dump
-
     found: dict[Plugin, dict[str, Any]] = {}
     running: list[tuple[Plugin, str, dict[str, Any], Dump]] = []
     environment = _environment_stamp()
@@ -101,11 +100,17 @@ def declarations(plugins: Iterable[Plugin]) -> list[Declared]:
         if cached.get("stamp") == stamp and time.time() < cached.get("until", math.inf):
             found[plugin] = cached
         else:
-            running.append((plugin, stamp, cached, Dump.start(plugin.module, plugin.dist)))
+            running.append((plugin, stamp, cached, _start(plugin)))
             found[plugin] = cached
     for plugin, stamp, before, dump in running:
         found[plugin] = _keep(plugin, stamp, before, dump.finish(_time_limit()))
     return [_declared(plugin, data) for plugin, data in found.items()]
+
+
+def _start(plugin: Plugin) -> Dump:
+    from imgtool.specrun import Dump
+
+    return Dump.start(plugin.module, plugin.dist)
 
 
 def _keep(
@@ -213,7 +218,8 @@ def _cache_file(plugin: Plugin) -> Path:
 
 
 def _digest(value: object) -> str:
-    return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()
+    text = json.dumps(value).encode()  # checksums, since loading hashlib costs more than the rest
+    return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}"
 
 
 def _read_json(file: Path) -> dict[str, Any] | None:
@@ -226,6 +232,8 @@ def _read_json(file: Path) -> dict[str, Any] | None:
 
 def _write_json(file: Path, data: dict[str, Any]) -> None:
     """Replace a cache file. A cache that cannot be written only costs time."""
+    import tempfile
+
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".new-")
