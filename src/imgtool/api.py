@@ -46,6 +46,7 @@ from imgtool.stage import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope,
 if TYPE_CHECKING:
     from imgtool.params import as_json, validate
     from imgtool.paths import cache_dir
+    from imgtool.pictures.writer import contact_sheet
     from imgtool.runtime.attention import attention
     from imgtool.runtime.context import Runtime
     from imgtool.store.atomic import write_file
@@ -57,7 +58,7 @@ __all__ = [
     "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker", "MissingField", "ModelRef",
     "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable", "PathTo", "Row",
     "RowError", "Runtime", "Scope", "Stage", "StageFailed", "UnknownComponent", "as_json",
-    "attention", "cache_dir", "concatenate", "derive_seed", "hookimpl", "optional", "score",
+    "attention", "cache_dir", "concatenate", "contact_sheet", "derive_seed", "hookimpl", "optional", "score",
     "validate", "write_file",
 ]  # fmt: skip
 
@@ -66,6 +67,7 @@ LAZY = {
     "as_json": "imgtool.params",
     "attention": "imgtool.runtime.attention",
     "cache_dir": "imgtool.paths",
+    "contact_sheet": "imgtool.pictures.writer",
     "validate": "imgtool.params",
     "write_file": "imgtool.store.atomic",
 }

@@ -290,7 +290,7 @@ class _Feeder(threading.Thread):
             **request.attributes,
             "stages": [
                 {"label": i.label, "stage": i.spec.id, "instance": i.key, "params": dict(i.params),
-                 "upstream": i.upstream_key}
+                 "upstream": i.upstream_key, "barrier": i.is_barrier}
                 for i in self.instances
             ],
             "source": source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -60,9 +61,10 @@ def batch_attributes(
     scalars: Mapping[str, Sequence[object]],
     groups: Mapping[str, list[int]],
     upstream: tuple[str, str] | None,
+    digests: Mapping[str, str],
 ) -> dict[str, object]:
     """What a batch's group says: rows, scalars, failures, arrays, and the batch it was made of."""
-    return {
+    found: dict[str, object] = {
         "number": batch.number,
         "ids": list(batch.ids),
         "parents": list(batch.parents),
@@ -72,8 +74,21 @@ def batch_attributes(
             for row_id, f in batch.failures.items()
         },
         "arrays": {name: rows for name, rows in groups.items()},
+        "arrays_digest": dict(digests),
         "upstream": None if upstream is None else list(upstream),
     }
+    return {**found, "checksum": checksum(found)}
+
+
+def checksum(attributes: Mapping[str, object]) -> str:
+    """Digest of a batch's attributes, its own entry left out."""
+    rest = {name: value for name, value in attributes.items() if name != "checksum"}
+    return hashlib.blake2b(group(rest), digest_size=8).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Digest of a small file."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
 def batch_from(found: Mapping[str, Any]) -> Batch:

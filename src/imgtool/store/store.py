@@ -140,9 +140,10 @@ class Store:
                     groups |= arrays.write_field(folder, field, values)
                 elif not any(hasattr(value, "dtype") for value in values):
                     scalars[field] = [layout.plain(value) for value in values]
+            digests = {array: layout.file_digest(folder / array / layout.META) for array in groups}
             if batch.failures:
                 write_file(self.beside / "failed" / instance, b"")
-            attributes = layout.batch_attributes(batch, scalars, groups, upstream)
+            attributes = layout.batch_attributes(batch, scalars, groups, upstream, digests)
             write_synced(folder / layout.META, layout.group(attributes))
 
     # Reading

@@ -5,8 +5,12 @@ Scene `i` of a bank is a function of its seed and `i` alone, so captions need no
 
 import hashlib
 import json
+import multiprocessing
+import os
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,3 +82,30 @@ class PictureBank:
     def reader(self) -> np.memmap:
         """The pictures, read-only."""
         return self._pictures("r")
+
+
+def _fill(bank: PictureBank) -> None:
+    torch.set_num_threads(1)
+    os.nice(5)
+    bank.fill(lambda line: None)
+
+
+@contextmanager
+def being_filled(bank: PictureBank, at_least: int) -> Iterator[None]:
+    """The bank, filled by another process during the block, which begins at `at_least` pictures.
+
+    Raises
+    ------
+    RuntimeError : that process ended early.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=_fill, args=(bank,), daemon=True)
+    process.start()
+    try:
+        while bank.filled() < at_least:
+            if process.exitcode not in (None, 0):
+                raise RuntimeError(f"rendering stopped with status {process.exitcode}")
+            time.sleep(0.2)
+        yield
+    finally:
+        process.terminate()
+        process.join()

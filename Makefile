@@ -1,0 +1,37 @@
+# `make demo` and `make test` do all their own set-up: a virtual environment in .venv, pinned.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PLUGINS := $(wildcard plugins/imgtool-*)
+JOBS ?= 2
+
+.PHONY: demo test lint bench docs clean
+
+$(READY): constraints.txt pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,dev]' $(PLUGINS:%=-e %) peft
+	touch $@
+
+demo: $(READY)
+	$(BIN)/imgtool run pipelines.toml:demo examples/prompts.txt -o 'out/{id}.png' --progress none --json > out-rows.jsonl || { rm -f out-rows.jsonl; exit 1; }
+	@rm -f out-rows.jsonl
+	$(BIN)/imgtool show out -o out/contact-sheet.png
+	@echo "Pictures: $(CURDIR)/out   Contact sheet: $(CURDIR)/out/contact-sheet.png"
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not slow'
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy src/imgtool
+
+bench: $(READY)
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(READY)
+	$(BIN)/python docs/reference/make.py
+
+clean:
+	rm -rf $(VENV) out

@@ -1,0 +1,154 @@
+"""The family's trainers as makers: `imgtool train tabletop/clip -o clip/`, and so on.
+
+A trainer that is stopped goes on where it was when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from imgtool.api import BadParams, Bounds, Help, Maker, PathTo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from imgtool.api import Runtime
+    from imgtool_tabletop.training.loop import Budget
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class TrainParams:
+    """Parameters of the trainers that need renders alone."""
+
+    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "20m"
+    smoke: Annotated[bool, Help("A few steps only, to see that everything works.")] = False
+    seed: Annotated[int, Help("Seed of scenes and weights."), Bounds(0)] = 1
+    pictures: Annotated[int, Help("Scenes to render."), Bounds(256)] = 60_000
+
+
+@dataclass(frozen=True)
+class GeneratorParams(TrainParams):
+    """Parameters of `train.tabletop`."""
+
+    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "2h"
+    clip: Annotated[str, Help("Folder of the text tower; the shipped one if empty."), PathTo("a CLIPModel folder")] = ""
+    vae: Annotated[str, Help("Folder of the autoencoder; the shipped one if empty."), PathTo("an AutoencoderKL folder")] = ""
+
+
+def seconds(text: str) -> float:
+    """Seconds that a budget such as `90s`, `20m` or `1.5h` means.
+
+    Raises
+    ------
+    BadParams : it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if match is None:
+        raise BadParams(f"budget {text!r} is no time", "Write 90s, 20m or 2h")
+    return float(match[1]) * UNITS[match[2]]
+
+
+def budget_of(params: TrainParams) -> Budget:
+    """The training loop's budget."""
+    from imgtool_tabletop.training.loop import Budget
+
+    if params.smoke:
+        return Budget(steps=4, log_every=2)
+    return Budget(seconds=seconds(params.budget))
+
+
+class _Trainer(Maker[TrainParams]):
+    version = 1
+
+    def make(
+        self, params: TrainParams, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime
+    ) -> None:
+        """Render in one process, train in this one."""
+        from imgtool_tabletop.training.bank import PictureBank, being_filled
+
+        runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
+        count = 256 if params.smoke else params.pictures
+        bank = PictureBank(runtime.journal / "bank", params.seed, count)
+        with being_filled(bank, at_least=min(count, 2048)):
+            self.train(params, bank, out_dir, runtime.journal)
+
+    def train(self, params: TrainParams, bank: object, out_dir: Path, work_dir: Path) -> None:
+        """Train on the bank's pictures; `work_dir` holds checkpoints and `log.csv`."""
+        raise NotImplementedError
+
+
+class TrainClip(_Trainer):
+    """`tabletop/clip`."""
+
+    id = "train.tabletop/clip"
+    summary = "Train the CLIPModel whose text tower the generators use."
+    task = "image-text-similarity"
+
+    def train(self, params: TrainParams, bank, out_dir, work_dir) -> None:  # type: ignore[no-untyped-def]
+        """See `imgtool_tabletop.training.clip`."""
+        from imgtool_tabletop.training.clip import ClipTraining, train_clip
+
+        settings = ClipTraining(seed=params.seed, budget=budget_of(params))
+        train_clip(settings, bank, out_dir, work_dir, report)
+
+
+class TrainVae(_Trainer):
+    """The generator's autoencoder."""
+
+    id = "train.tabletop/vae"
+    summary = "Train the autoencoder of the generator."
+    task = "autoencoder"
+
+    def train(self, params: TrainParams, bank, out_dir, work_dir) -> None:  # type: ignore[no-untyped-def]
+        """See `imgtool_tabletop.training.vae`."""
+        from imgtool_tabletop.training.vae import VaeTraining, train_vae
+
+        settings = VaeTraining(seed=params.seed, budget=budget_of(params))
+        train_vae(settings, bank, out_dir, work_dir, report)
+
+
+class TrainJudge(_Trainer):
+    """The judge."""
+
+    id = "train.tabletop/judge"
+    summary = "Train the judge that reads objects from pictures."
+    task = "object-detection"
+
+    def train(self, params: TrainParams, bank, out_dir, work_dir) -> None:  # type: ignore[no-untyped-def]
+        """See `imgtool_tabletop.training.judge`."""
+        from imgtool_tabletop.training.judge import JudgeTraining, train_judge
+
+        settings = JudgeTraining(seed=params.seed, budget=budget_of(params))
+        train_judge(settings, bank, out_dir, work_dir, report)
+
+
+class TrainGenerator(_Trainer, Maker[GeneratorParams]):
+    """`tabletop`."""
+
+    id = "train.tabletop"
+    summary = "Train the generator: a StableDiffusionPipeline at 64×64."
+    task = "text-to-image"
+
+    def train(self, params: GeneratorParams, bank, out_dir, work_dir) -> None:  # type: ignore[no-untyped-def, override]
+        """See `imgtool_tabletop.training.generator`."""
+        from pathlib import Path
+
+        from imgtool_tabletop.training.generator import GeneratorTraining, train_generator
+
+        weights = Path(__file__).parent / "weights"
+        clip = Path(params.clip) if params.clip else weights / "clip"
+        vae = Path(params.vae) if params.vae else weights / "tabletop" / "vae"
+        settings = GeneratorTraining(seed=params.seed, budget=budget_of(params))
+        train_generator(settings, bank, vae, clip, out_dir, work_dir, report)
+
+
+def report(line: str) -> None:
+    """Progress of a training, to the log."""
+    import logging
+
+    logging.getLogger("imgtool.train").info(line)

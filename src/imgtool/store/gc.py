@@ -1,0 +1,60 @@
+"""Removes what no run reaches."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imgtool.store.atomic import remove_leftovers
+from imgtool.store.verify import reachable
+
+if TYPE_CHECKING:
+    from imgtool.store.store import Store
+
+
+@dataclass(frozen=True)
+class GcReport:
+    """Counts of what went, or would go: batches, instances without any left, and bytes."""
+
+    batches: int
+    instances: int
+    bytes: int
+    dry_run: bool
+
+    def __str__(self) -> str:
+        verb = "would remove" if self.dry_run else "removed"
+        size = self.bytes / 2**20
+        return f"{verb} {self.batches} batches and {self.instances} instances, {size:.1f} MiB"
+
+
+def collect(store: Store, dry_run: bool = False) -> GcReport:
+    """Remove batches that no run's record reaches, and what killed writers left.
+
+    Raises
+    ------
+    StoreReadOnly : the store cannot be written, and it is no dry run.
+    """
+    if not dry_run:
+        store.require_writable()
+    kept: dict[str, set[str]] = {}
+    for run in store.runs():
+        record = store.run(run)
+        for key, names in reachable(store, record or {}).items() if record else ():
+            kept.setdefault(key, set()).update(names)
+    batches = instances = size = 0
+    for instance in store.instances():
+        gone = store.names(instance) - kept.get(instance, set())
+        for name in gone:
+            folder = store.path / instance / name
+            size += sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+            if not dry_run:
+                store.withdraw(instance, name)
+        batches += len(gone)
+        if instance not in kept:
+            instances += 1
+            if not dry_run:
+                shutil.rmtree(store.path / instance)
+        elif not dry_run:
+            remove_leftovers(store.path / instance)
+    return GcReport(batches, instances, size, dry_run)

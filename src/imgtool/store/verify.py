@@ -1,0 +1,148 @@
+"""Reads every byte of a store, says what is bad, and withdraws it so that the next run redoes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from imgtool.errors import StoreDamaged
+from imgtool.store import arrays, layout
+from imgtool.store.atomic import remove_leftovers
+from imgtool.store.keys import barrier_batch_name, batch_name, source_batch_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from imgtool.store.store import Store
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One bad batch.
+
+    Attributes
+    ----------
+    runs : names of the runs that have it.
+    instance, batch : where it is.
+    field : array field that is bad, or empty when the rows themselves are.
+    rows : ids of the rows concerned, where they can still be read.
+    reason : what is wrong.
+    """
+
+    runs: tuple[str, ...]
+    instance: str
+    batch: str
+    field: str
+    rows: tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        where = f"{self.instance}/{self.batch}" + (f" field {self.field}" if self.field else "")
+        runs = f" of run {', '.join(self.runs)}" if self.runs else ""
+        return f"{where}{runs}: {self.reason} (rows {' '.join(self.rows) or 'unknown'})"
+
+
+def verify(store: Store, repair: bool = True) -> list[Damage]:
+    """Every damage in the store; with `repair` bad batches are withdrawn and leftovers removed.
+
+    Found: missing, cut or changed chunks, metadata that cannot be read or was changed, source rows
+    that do not match their name, upstream batches that are gone.
+
+    Raises
+    ------
+    StoreReadOnly : `repair`, and the store cannot be written.
+    """
+    users = _users(store)
+    found = []
+    for instance in store.instances():
+        if repair:
+            remove_leftovers(store.path / instance)
+        for name in sorted(store.names(instance)):
+            for field, rows, reason in _faults(store, instance, name):
+                runs = tuple(sorted(users.get(instance, ())))
+                found.append(Damage(runs, instance, name, field, rows, reason))
+    if repair:
+        for instance, name in {(d.instance, d.batch) for d in found}:
+            store.withdraw(instance, name)
+    return found
+
+
+def _users(store: Store) -> dict[str, set[str]]:
+    users: dict[str, set[str]] = {}
+    for run in store.runs():
+        record = store.run(run) or {}
+        keys = [record.get("source"), *(stage["instance"] for stage in record.get("stages", ()))]
+        for key in filter(None, keys):
+            users.setdefault(str(key), set()).add(run)
+    return users
+
+
+def _faults(store: Store, instance: str, name: str) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    folder = store.path / instance / name
+    path = folder / layout.META
+    try:
+        data = path.read_bytes()
+        attributes = layout.attributes(path)
+        batch = layout.batch_from(attributes)
+        digest = attributes["arrays_digest"]
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        yield "", (), f"its rows cannot be read: {err}"
+        return
+    if layout.group(attributes) != data or layout.checksum(attributes) != attributes.get("checksum"):
+        yield "", batch.ids, "its rows were changed"
+        return
+    held = sorted(p.name for p in folder.iterdir() if p.is_dir())
+    if sorted(attributes["arrays"]) != held:
+        yield "", batch.ids, "an array is missing or was added"
+        return
+    for array, rows in attributes["arrays"].items():
+        ids = tuple(batch.ids[row] for row in rows)
+        reason = _array_fault(folder / array, digest.get(array))
+        if reason:
+            yield array.rsplit(".", 1)[0], ids, reason
+    upstream = attributes.get("upstream")
+    if upstream is not None:
+        if not store.has(upstream[0], upstream[1]):
+            yield "", batch.ids, f"the batch {'/'.join(upstream)} that it was made of is gone"
+        elif name != batch_name(batch.number, instance, upstream[1]) and not _is_barrier(name, batch):
+            yield "", batch.ids, "its name does not follow from its upstream"
+    elif name != source_batch_name(batch.number, instance, store.read(instance, name, None)):
+        yield "", batch.ids, "its rows do not match its name"
+
+
+def _is_barrier(name: str, batch: Any) -> bool:
+    # A barrier's name needs the names of all batches of a run: its number is what can be checked.
+    return name.startswith(f"{batch.number:06d}-")
+
+
+def _array_fault(folder: Any, digest: str | None) -> str:
+    import zarr
+
+    try:
+        if layout.file_digest(folder / layout.META) != digest:
+            return "its shape or type was changed"
+        array = zarr.open_array(folder, mode="r")
+        arrays.require_chunks(folder, array)
+        array[:]  # the crc32c of every chunk is checked by reading it
+    except StoreDamaged as err:
+        return err.message
+    except Exception as err:  # zarr raises many kinds for damaged bytes
+        return f"its bytes were changed: {str(err).splitlines()[0] if str(err) else type(err).__name__}"
+    return ""
+
+
+def reachable(store: Store, record: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Instance to names of the batches that a run's record reaches."""
+    names = {str(record["source"]): list(record["batches"])}
+    for stage in record["stages"]:
+        above = names.get(stage["upstream"], [])
+        if stage.get("barrier"):
+            above = sorted(above)
+            names[stage["instance"]] = [
+                barrier_batch_name(at, stage["instance"], above, name) for at, name in enumerate(above)
+            ]
+        else:
+            names[stage["instance"]] = [
+                batch_name(int(name.split("-", 1)[0]), stage["instance"], name) for name in above
+            ]
+    return {key: set(found) for key, found in names.items()}
