@@ -116,6 +116,11 @@ class Registry:
                 raise _broken(component.dist, f"{kind} {component.name!r}", problem.reason)
         raise UnknownComponent(f"{kind} {component.name!r} declares no parameters")
 
+    def specs(self, kind: str) -> list[Spec]:
+        """Every usable declaration of one kind, by id."""
+        found = [spec for spec in self._specs.values() if spec.kind == kind]
+        return sorted(found, key=lambda spec: (spec.id, spec.dist))
+
     def resolve(self, kind: str, name: str) -> Any:
         """Import what `name` means: a class, a function or a click command.
 

@@ -78,7 +78,7 @@ class Instance:
 
 def providers(registry: Registry, field: str) -> list[str]:
     """Ids of the installed stages that produce `field`."""
-    specs = (registry.spec("stage", item.name) for item in registry.components("stage"))
+    specs = registry.specs("stage")
     return sorted({spec.id for spec in specs if field in {f.name for f in spec.produces}})
 
 
