@@ -37,6 +37,7 @@ class RunOptions:
     plan: bool = False
     trace: Path | None = None
     metadata: str = "full"
+    sheet: Path | None = None
 
     @classmethod
     def taken_from(cls, values: Mapping[str, object]) -> RunOptions:
@@ -89,6 +90,7 @@ def run_options() -> list[click.Parameter]:
         click.Option(["--retry-failed"], is_flag=True, help="Try rows again that failed before."),
         click.Option(["--metadata"], type=choice(["none", "public", "full"]),
                      help="What pictures say about how they were made.  [default: full]"),
+        click.Option(["--sheet"], type=path, metavar="FILE", help="Write a contact sheet."),
         click.Option(["--progress"], type=choice(["auto", "bar", "json", "none"]),
                      help="Progress on stderr.  [default: auto]"),
         click.Option(["--trace"], type=path, metavar="FILE", help="Write a Perfetto trace."),

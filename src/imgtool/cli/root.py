@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imgtool.registry import Registry
     from imgtool.specs import Component
 
+MAX_WIDTH = 100
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("imgtool.cli.run:run", "Run a pipeline, or reproduce a picture."),
     "train": ("imgtool.cli.train:train", "Train a model."),
@@ -134,6 +135,17 @@ def _generated(registry: Registry, name: str) -> click.Command | None:
     return None
 
 
+def _width() -> int:
+    """Width of help. Asked here since click imports shutil, and all compression, to ask."""
+    import os
+
+    try:
+        columns = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size().columns
+    except (OSError, ValueError):
+        columns = 80
+    return max(min(columns, MAX_WIDTH) - 2, 50)
+
+
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         click.echo(f"imgtool {__version__}")
@@ -144,7 +156,7 @@ root = Lazy(
     "imgtool",
     help="Text-to-image pipelines that pipe, resume and take plugins.",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _width()},
     params=[
         click.Option(
             ["--version"], is_flag=True, is_eager=True, expose_value=False,

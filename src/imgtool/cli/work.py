@@ -102,7 +102,7 @@ def with_pictures(
     job: Job, options: RunOptions, output: Output, registry: Registry
 ) -> tuple[StageUse, ...]:
     """The job's stages, with a `decode` at the end where pictures are wanted and latents come."""
-    if not (options.output or output.previews):
+    if not (options.output or options.sheet or output.previews):
         return job.stages
     have = fields_after(job, job.stages, registry)
     if "image" in have or "latents" not in have:
@@ -135,6 +135,10 @@ def _decoder(job: Job, registry: Registry) -> dict[str, object]:
 
 def check_output(options: RunOptions) -> None:
     """Refuse a place that cannot be written before anything is loaded."""
+    if options.sheet:
+        from imgtool.ui.exports import check_pattern
+
+        check_pattern(str(options.sheet))
     if options.output:
         from imgtool.ui.exports import check_pattern
 
@@ -201,6 +205,10 @@ def _outlets(request: RunRequest, options: RunOptions, output: Output) -> list[O
         from imgtool.ui.exports import PictureOutlet
 
         outlets.append(PictureOutlet(options.output, options.metadata))
+    if options.sheet:
+        from imgtool.ui.exports import SheetOutlet
+
+        outlets.append(SheetOutlet(options.sheet))
     if output.mode == "json":
         outlets.append(RowsOutlet(sys.stdout))
     elif output.mode == "stream":

@@ -1,0 +1,107 @@
+"""CPU time of commands that load nothing, as ratios to `python -c pass`.
+
+    python benchmarks/startup.py [--runs 20] [--generate PROMPT]
+
+With `--generate`, also the CPU time from start to the first denoising step of `imgtool generate`,
+against the sum of importing torch and loading the weights with plain component classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+COMMANDS = {
+    "--version": ["--version"],
+    "--help": ["--help"],
+    "sr --help": ["sr", "--help"],
+    "run --help": ["run", "--help"],
+    "stages": ["stages"],
+}
+LIMIT = 6.0
+
+
+def cpu_seconds(command: list[str], env: dict[str, str], runs: int) -> float:
+    """Mean CPU time, user and system, of a command over `runs` runs, after one to warm up."""
+    subprocess.run(command, env=env, capture_output=True, check=False)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(runs):
+        subprocess.run(command, env=env, capture_output=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return spent / runs
+
+
+def startup(runs: int) -> bool:
+    """Print a ratio for each command; whether help and version are within the limit."""
+    imgtool = [sys.executable, "-m", "imgtool"]
+    script = Path(sys.executable).with_name("imgtool")
+    if script.exists():
+        imgtool = [str(script)]
+    with tempfile.TemporaryDirectory() as cache:
+        # As installed: bytecode is compiled once, wherever the sources lie and may be written.
+        env = {**os.environ, "IMGTOOL_CACHE": cache, "PYTHONPYCACHEPREFIX": f"{cache}/bytecode"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        nothing = cpu_seconds([sys.executable, "-c", "pass"], env, runs)
+        report(f"{'python -c pass':<24} {nothing * 1e3:7.1f} ms")
+        good = True
+        completing = {**env, "_IMGTOOL_COMPLETE": "bash_complete", "COMP_WORDS": "imgtool g"}
+        cases = [(name, [*imgtool, *arguments], env) for name, arguments in COMMANDS.items()]
+        cases.append(("completion", imgtool, {**completing, "COMP_CWORD": "1"}))
+        for name, command, environment in cases:
+            spent = cpu_seconds(command, environment, runs)
+            good &= spent <= LIMIT * nothing or name == "stages"
+            report(f"{'imgtool ' + name:<24} {spent * 1e3:7.1f} ms  {spent / nothing:5.2f} x")
+    return good
+
+
+def first_step(prompt: str) -> None:
+    """Print the CPU time to the first denoising step, and what is the least that it could be."""
+    imgtool = [sys.executable, "-m", "imgtool", "generate", prompt, "--progress", "json", "--json"]
+    with tempfile.TemporaryDirectory() as cache:
+        env = {**os.environ, "IMGTOOL_CACHE": cache}
+        subprocess.run([*imgtool[:3], "--help"], env=env, capture_output=True, check=True)
+        process = subprocess.Popen(imgtool, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        assert process.stderr is not None
+        spent = 0.0
+        for line in process.stderr:
+            if json.loads(line).get("event") == "BatchStarted":
+                spent = _cpu_of(process.pid)
+                break
+        process.kill()
+        process.wait()
+    torch = cpu_seconds([sys.executable, "-c", "import torch"], dict(os.environ), 1)
+    report(f"start to first step      {spent:7.2f} s;  import torch alone {torch:.2f} s")
+
+
+def _cpu_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def report(line: str) -> None:
+    """One line on stdout."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Status 1 when a command takes more than the limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--generate", metavar="PROMPT")
+    given = parser.parse_args()
+    good = startup(given.runs)
+    if given.generate:
+        first_step(given.generate)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
