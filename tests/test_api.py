@@ -9,11 +9,11 @@ from imgtool import api, hookspecs
 
 NAMES = """
 COC DEPTH DEPTH_KIND IMAGE LATENTS MASK NEGATIVE_PROMPT PROMPT PROMPT_EMBEDS SEED SOURCE_PROMPT
-BadParams Batch Bounds BudgetEnded Choices Component contact_sheet EndpointDown Failure Field Help ImgtoolError
+BadParams Batch Bounds BudgetEnded Choices Component EndpointDown Failure Field Help ImgtoolError
 InputEmpty InputMissing InputUnreadable Kind Maker MissingField ModelRef ModelUnusable
 NeedsConsent OutOfMemory OutputUnwritable PathTo Row RowError Runtime Scope Stage StageFailed
 UnknownComponent as_json attention cache_dir concatenate derive_seed hookimpl optional score
-validate write_file
+contact_sheet validate write_file
 """.split()
 
 HOOKS = {

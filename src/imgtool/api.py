@@ -58,8 +58,8 @@ __all__ = [
     "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker", "MissingField", "ModelRef",
     "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable", "PathTo", "Row",
     "RowError", "Runtime", "Scope", "Stage", "StageFailed", "UnknownComponent", "as_json",
-    "attention", "cache_dir", "concatenate", "contact_sheet", "derive_seed", "hookimpl", "optional", "score",
-    "validate", "write_file",
+    "attention", "cache_dir", "concatenate", "contact_sheet", "derive_seed", "hookimpl", "optional",
+    "score", "validate", "write_file",
 ]  # fmt: skip
 
 LAZY = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgtool.errors import BadParams, BadPipeline, ImgtoolError, UnknownComponent, near
-from imgtool.params import cheap_check, check_value, find_param, parse_value
-from imgtool.specs import ParamSpec
+from imgtool.errors import BadParams, UnknownComponent, near
+from imgtool.params import check_value, find_param, parse_value
+from imgtool.pipeline_check import resolve
+from imgtool.pipeline_model import DEFAULTS, MakerUse, Pipeline, StageUse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,124 +20,12 @@ if TYPE_CHECKING:
     from imgtool.registry import Registry
     from imgtool.specs import Spec
 
+__all__ = [
+    "MakerUse", "Pipeline", "StageUse", "find_pipeline", "load_pipeline", "override",
+    "read_pipelines", "resolve", "sweep",
+]  # fmt: skip
+
 DEFAULT_FILE = "pipelines.toml"
-DEFAULT_TASK = "text-to-image"
-# keys of a pipeline's own table that set how it runs
-DEFAULTS: dict[str, ParamSpec] = {
-    param.name: param
-    for param in (
-        ParamSpec("model", "str"),
-        ParamSpec("seed", "int", low=0, high=2**63 - 1),
-        ParamSpec("batch", "int", low=0),
-        ParamSpec("device", "str"),
-        ParamSpec("dtype", "str"),
-        ParamSpec("attention", "str", choices=("auto", "xformers", "sdpa"), closed=True),
-        ParamSpec("deterministic", "bool"),
-        ParamSpec("on_error", "str", choices=("skip", "pass", "stop"), closed=True),
-    )
-}
-
-
-@dataclass(frozen=True)
-class StageUse:
-    """One stage as a pipeline uses it.
-
-    Attributes
-    ----------
-    use : stage id, bare family, or `dist:` and one of these.
-    label : its name in this pipeline, unique.
-    params : parameters that are given; `@name` refers to a model that a maker makes.
-    upstream : label of the stage to branch from; None: the one before.
-    named : whether the user chose the label.
-    line : line in the pipelines file; 0 when there is none.
-    key_lines : lines of its keys.
-    inherited : names of parameters that came from the pipeline's defaults.
-    """
-
-    use: str
-    label: str = ""
-    params: Mapping[str, object] = field(default_factory=dict)
-    upstream: str | None = None
-    named: bool = False
-    line: int = 0
-    key_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
-    inherited: tuple[str, ...] = field(default=(), compare=False, repr=False)
-
-    kind = "stage"
-
-    def __post_init__(self) -> None:
-        if not self.label:
-            object.__setattr__(self, "label", self.use.rpartition(":")[2])
-
-
-@dataclass(frozen=True)
-class MakerUse:
-    """One maker as a pipeline uses it; `name` is what `@name` refers to. Else as `StageUse`."""
-
-    name: str
-    use: str
-    params: Mapping[str, object] = field(default_factory=dict)
-    line: int = 0
-    key_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
-    inherited: tuple[str, ...] = field(default=(), compare=False, repr=False)
-
-    kind = "maker"
-
-    @property
-    def label(self) -> str:
-        """Its name in this pipeline."""
-        return self.name
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """A named list of stages.
-
-    Attributes
-    ----------
-    makers : weights to make first.
-    path : file that it was read from, if any.
-    defaults : keys of its own table: the default model, seed, dtype…
-    key_lines : lines of those keys in the file.
-    """
-
-    name: str
-    description: str
-    stages: tuple[StageUse, ...]
-    makers: tuple[MakerUse, ...] = ()
-    path: Path | None = None
-    defaults: Mapping[str, object] = field(default_factory=dict)
-    key_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as JSON values, without places in files."""
-        return {
-            "name": self.name,
-            "description": self.description,
-            "defaults": dict(self.defaults),
-            "models": {u.name: {"use": u.use, "params": dict(u.params)} for u in self.makers},
-            "stages": [
-                {"use": u.use, "name": u.label, "from": u.upstream, "params": dict(u.params)}
-                for u in self.stages
-            ],
-        }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Pipeline:
-        """The inverse of `as_json`."""
-        models = data.get("models", {}).items()
-        return cls(
-            name=data["name"],
-            description=data.get("description", ""),
-            stages=tuple(
-                StageUse(
-                    s["use"], s.get("name", ""), s.get("params", {}), s.get("from"), named=True
-                )
-                for s in data["stages"]
-            ),
-            makers=tuple(MakerUse(name, m["use"], m.get("params", {})) for name, m in models),
-            defaults=data.get("defaults", {}),
-        )
 
 
 def read_pipelines(path: str | Path) -> dict[str, Pipeline]:
@@ -217,113 +106,6 @@ def sweep(
         suffix = re.sub(r"[^\w.,=+-]", "_", suffix)
         variants.append((suffix, resolve(varied, registry) if registry else varied))
     return variants
-
-
-def resolve(pipeline: Pipeline, registry: Registry) -> Pipeline:
-    """The pipeline with its default model put where it applies, every name and value checked.
-
-    Raises
-    ------
-    BadPipeline, UnknownComponent, AmbiguousComponent, BrokenPlugin : with file and line.
-    """
-    _check_defaults(pipeline)
-    tasks: dict[str, str] = {}
-    makers = []
-    for maker in pipeline.makers:
-        spec = _spec(pipeline, maker, registry)
-        makers.append(_resolve_use(pipeline, maker, spec, registry, tasks))
-        tasks[maker.name] = spec.task
-    stages = [
-        _resolve_use(pipeline, use, _spec(pipeline, use, registry), registry, tasks)
-        for use in pipeline.stages
-    ]
-    return replace(pipeline, makers=tuple(makers), stages=tuple(stages))
-
-
-def _check_defaults(pipeline: Pipeline) -> None:
-    for key, value in pipeline.defaults.items():
-        try:
-            check_value(f"[{pipeline.name}]", DEFAULTS[key], value)
-        except BadParams as err:
-            place = _place(pipeline, pipeline.key_lines.get(key, 0))
-            raise BadPipeline(f"{place}{err.message}", err.hint) from err
-
-
-def _spec(pipeline: Pipeline, use: Any, registry: Registry) -> Spec:
-    try:
-        return registry.spec(use.kind, use.use)
-    except ImgtoolError as err:
-        line = use.key_lines.get("use", use.line)
-        raise type(err)(f"{_where(pipeline, use, line)}: {err.message}", err.hint) from err
-
-
-def _resolve_use(
-    pipeline: Pipeline, use: Any, spec: Spec, registry: Registry, tasks: Mapping[str, str]
-) -> Any:
-    params = {name: value for name, value in use.params.items() if name not in use.inherited}
-    model = pipeline.defaults.get("model")
-    inherited = []
-    for param in spec.params:
-        if model and param.model_task == _task(str(model), registry, tasks) and not param.is_list:
-            if param.name not in params:
-                inherited.append(param.name)
-    _check(pipeline, use, spec, params, tasks)
-    params |= dict.fromkeys(inherited, model)
-    return replace(use, params=params, inherited=tuple(inherited))
-
-
-def _task(model: str, registry: Registry, tasks: Mapping[str, str]) -> str:
-    """Task of a model reference; of one that is no alias, text-to-image."""
-    if model.startswith("@"):
-        return tasks.get(model[1:]) or DEFAULT_TASK
-    for component in registry.components("model"):
-        if component.name == model:
-            return component.meta.get("task", DEFAULT_TASK)
-    return DEFAULT_TASK
-
-
-def _check(
-    pipeline: Pipeline, use: Any, spec: Spec, params: Mapping[str, object], tasks: Mapping[str, str]
-) -> None:
-    """Check each value alone, so that the message has its line, then all together."""
-    line = use.line
-    try:
-        for name, value in params.items():
-            line = use.key_lines.get(name, use.line)
-            param = find_param(spec.id, spec.params, name)
-            check_value(spec.id, param, value)
-            if isinstance(value, str) and value.startswith("@"):
-                _check_made(param, value[1:], tasks)
-        line = use.line
-        cheap_check(spec, params)
-    except BadParams as err:
-        message = err.message.removeprefix(f"{spec.id}: ")
-        raise BadPipeline(f"{_where(pipeline, use, line)}: {message}", err.hint) from err
-
-
-def _check_made(param: ParamSpec, name: str, tasks: Mapping[str, str]) -> None:
-    if not param.model_task:
-        return
-    if name not in tasks:
-        hint = f"{near(name, tasks)}Declared before: {', '.join(tasks) or 'none'}"
-        raise BadParams(f"{param.name} = '@{name}' names no model of this pipeline", hint)
-    if tasks[name] and tasks[name] != param.model_task:
-        raise BadParams(
-            f"{param.name} = '@{name}' is a model for {tasks[name]}, not for {param.model_task}"
-        )
-
-
-def _where(pipeline: Pipeline, use: Any, line: int) -> str:
-    if use.kind == "stage":
-        number = next((i for i, u in enumerate(pipeline.stages, 1) if u.label == use.label), 0)
-        return f"{_place(pipeline, line)}[{pipeline.name}] stage {number} ({use.label})"
-    return f"{_place(pipeline, line)}[{pipeline.name}] model {use.name!r}"
-
-
-def _place(pipeline: Pipeline, line: int) -> str:
-    if pipeline.path is None:
-        return ""
-    return f"{pipeline.path}:{line}: " if line else f"{pipeline.path}: "
 
 
 def _override_one(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from imgtool.errors import BadPipeline, InputMissing, InputUnreadable, near
-from imgtool.pipeline import DEFAULTS, MakerUse, Pipeline, StageUse
+from imgtool.pipeline_model import DEFAULTS, MakerUse, Pipeline, StageUse
 from imgtool.toml_lines import Lines, Table, find_lines
 
 if TYPE_CHECKING:

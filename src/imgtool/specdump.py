@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,12 +25,15 @@ from imgtool.stage import Maker, Stage
 if TYPE_CHECKING:
     from imgtool.specs import Component
 
+# the registry ends this process much earlier; this is for when the registry was killed itself
+LIFETIME_S = 300
 KINDS_WITH_SPEC = ("stage", "maker", "train")
 
 
 def main(argv: list[str]) -> int:
     """Write the findings about one plugin to the file `argv[2]`."""
     module, dist, out = argv
+    signal.alarm(LIFETIME_S)
     with Path(out).open("w", encoding="utf-8") as file:
         try:
             _dump(module, dist, file)

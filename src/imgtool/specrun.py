@@ -45,9 +45,10 @@ class Dump:
             self.process.wait(max(0.0, self.started + limit_s - time.monotonic()))
         except subprocess.TimeoutExpired:
             timed_out = True
-        # the group, not the child alone: a plugin may have started processes that keep hanging
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        finally:
+            # the group, not the child alone: a plugin may have started processes that hang
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         status = self.process.wait()
         found = _read(Path(_out(self.folder)))
         self.folder.cleanup()
