@@ -15,9 +15,7 @@ $(READY): constraints.txt pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	touch $@
 
 demo: $(READY)
-	$(BIN)/imgtool run pipelines.toml:demo examples/prompts.txt -o 'out/{id}.png' --progress none --json > out-rows.jsonl || { rm -f out-rows.jsonl; exit 1; }
-	@rm -f out-rows.jsonl
-	$(BIN)/imgtool show out -o out/contact-sheet.png
+	$(BIN)/imgtool run demo examples/prompts.txt -o 'out/{id}.png' --sheet out/contact-sheet.png --json >/dev/null
 	@echo "Pictures: $(CURDIR)/out   Contact sheet: $(CURDIR)/out/contact-sheet.png"
 
 test: $(READY)

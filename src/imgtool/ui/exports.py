@@ -11,6 +11,8 @@ from imgtool.pictures.metadata import Level
 from imgtool.pictures.patterns import check_distinct, check_target, parse_pattern
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from imgtool.batch import Batch
     from imgtool.pictures.patterns import Pattern
     from imgtool.recipe import Lineage
@@ -103,3 +105,41 @@ class PictureOutlet:
         folders = {path.parent for path in self.paths}
         where = next(iter(folders)) if len(folders) == 1 else f"{len(folders)} folders"
         return f"wrote {len(self.paths)} pictures to {where}"
+
+
+@dataclass
+class SheetOutlet:
+    """Collects small copies of a run's pictures into one contact sheet, under their prompts."""
+
+    path: Path
+    most: int = 64
+    wanted: tuple[str, ...] = ("image",)
+    images: list[np.ndarray] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+    def start(self, header: Header) -> None:
+        """Nothing to do."""
+
+    def batch(self, instance: str, name: str, batch: Batch) -> None:
+        """Keep the first pictures."""
+        if "image" in batch:
+            room = self.most - len(self.images)
+            self.images += batch.arrays("image")[:room]
+            self.labels += batch.texts("prompt")[:room]
+
+    def end(self) -> None:
+        """Write the sheet.
+
+        Raises
+        ------
+        StorageFull, OutputUnwritable : as the names say.
+        """
+        import io
+
+        from imgtool.pictures.writer import contact_sheet, write_unless_equal
+
+        if self.images:
+            out = io.BytesIO()
+            kind = parse_pattern(str(self.path)).format
+            contact_sheet(self.images, self.labels).save(out, kind)
+            write_unless_equal(self.path, out.getvalue())

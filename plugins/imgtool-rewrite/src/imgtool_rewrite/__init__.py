@@ -1,0 +1,1 @@
+"""Prompt rewriting: templates."""
