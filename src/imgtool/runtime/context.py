@@ -41,7 +41,6 @@ class Runtime:
     offline : never download, not even a model that was named.
     threads : threads of torch on the CPU; 0: torch's choice.
     registry : knows components; None: loaded when first asked.
-    journal : folder for notes that outlive a kill; gone when the batch is committed.
     """
 
     device: str = "auto"
@@ -52,13 +51,22 @@ class Runtime:
     offline: bool = True
     threads: int = 0
     registry: Registry | None = None
-    journal: Path = field(default_factory=journals.temporary)
     shared: Shared = field(default_factory=process_shared, repr=False)
     _held: list[Hashable] = field(default_factory=list, repr=False)
+    _journal: Path | None = field(default=None, repr=False)
 
     def for_stage(self) -> Runtime:
         """A runtime of the same settings that holds no model yet."""
-        return replace(self, _held=[])
+        return replace(self, _held=[], _journal=None)
+
+    @property
+    def journal(self) -> Path:
+        """Folder for notes that outlive a kill; gone when the batch is committed."""
+        return journals.temporary() if self._journal is None else self._journal
+
+    @journal.setter
+    def journal(self, folder: Path) -> None:
+        self._journal = folder
 
     @cached_property
     def torch_device(self) -> torch.device:

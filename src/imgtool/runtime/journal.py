@@ -5,7 +5,9 @@ A note is whole or absent: after a kill the stage finds what it had paid for.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import shutil
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -38,10 +40,8 @@ def _path(folder: Path, key: str) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _own() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="imgtool-journal-")
-
-
 def temporary() -> Path:
     """A folder for stages that run without an engine; gone when the process ends."""
-    return Path(_own().name)
+    folder = tempfile.mkdtemp(prefix="imgtool-journal-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)

@@ -43,7 +43,7 @@ class DecodeVae(Stage[Params]):
         """
         from imgtool_generate.decoding import Decoder
 
-        super().open(params, runtime)
+        self.params, self.runtime = params, runtime
         self.decoder = Decoder.open(params, runtime)
 
     def process(self, batch: Batch) -> Batch:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +92,7 @@ def _shared_vae(folder: Path, runtime: Runtime, dtype: torch.dtype) -> Any:
     key = ("vae", str(folder.resolve()), str(runtime.torch_device), str(dtype))
 
     def load() -> Any:
+        quiet()
         import diffusers
 
         if library != "diffusers" or not hasattr(diffusers, name):
@@ -97,7 +100,7 @@ def _shared_vae(folder: Path, runtime: Runtime, dtype: torch.dtype) -> Any:
         cls = getattr(diffusers, name)
         with explained(str(folder)):
             vae = cls.from_pretrained(
-                folder, subfolder="vae", torch_dtype=dtype, use_safetensors=True,
+                folder, subfolder="vae", dtype=dtype, use_safetensors=True,
                 local_files_only=True,
             )  # fmt: skip
         return vae.to(runtime.torch_device).eval()
@@ -116,16 +119,16 @@ def _from_folder(folder: Path, runtime: Runtime) -> Any:
         given["vae"] = _shared_vae(folder, runtime, runtime.torch_dtype)
     with explained(str(folder)):
         return cls.from_pretrained(
-            folder, torch_dtype=runtime.torch_dtype, use_safetensors=True, local_files_only=True,
+            folder, dtype=runtime.torch_dtype, use_safetensors=True, local_files_only=True,
             trust_remote_code=False, **given,
         )  # fmt: skip
 
 
 def _pipeline_class(name: str, folder: Path) -> Any:
     """The class to load `folder` with: the text-to-image one of its family."""
+    quiet()
     import diffusers
 
-    quiet()
     facts = TABLE.get(name)
     if facts is not None and facts.why_not:
         raise ModelUnusable(f"{str(folder)!r} is a {name}: {facts.why_not}", "Name another model")
@@ -151,13 +154,13 @@ def _pipeline_class(name: str, folder: Path) -> Any:
 
 def _from_single_file(path: Path, runtime: Runtime) -> Any:
     """A checkpoint of one file; its configuration from the folder of the same name beside it."""
+    quiet()
     import diffusers
     from diffusers.loaders.single_file_utils import (
         infer_diffusers_model_type,
         load_single_file_checkpoint,
     )
 
-    quiet()
     kind = infer_diffusers_model_type(load_single_file_checkpoint(str(path), local_files_only=True))
     name = next((cls for start, cls in SINGLE_FILE_CLASSES if kind.startswith(start)), "")
     if not name:
@@ -166,7 +169,7 @@ def _from_single_file(path: Path, runtime: Runtime) -> Any:
     given = {"config": str(config)} if config.is_dir() else {}
     with explained(str(path)):
         return getattr(diffusers, name).from_single_file(
-            str(path), torch_dtype=runtime.torch_dtype, local_files_only=runtime.offline, **given
+            str(path), dtype=runtime.torch_dtype, local_files_only=runtime.offline, **given
         )
 
 
@@ -210,10 +213,17 @@ def _place(pipe: Any, offload: str, runtime: Runtime) -> Any:
 
 
 def quiet() -> None:
-    """Leave the terminal to imgtool: no bars and no advice from the libraries."""
+    """Leave the terminal to imgtool: no bars and no advice from the libraries.
+
+    Call it before anything imports them: some of the advice is given then.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     import diffusers
     import transformers
 
+    # About settings in files that the user did not write, and cannot act on.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"diffusers\.")
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()

@@ -87,7 +87,7 @@ class Diffusers(Stage[Params]):
         """
         from imgtool_generate.sampling import Sampler
 
-        super().open(params, runtime)
+        self.params, self.runtime = params, runtime
         self.sampler = Sampler.open(params, runtime)
 
     def process(self, batch: Batch) -> Batch:
@@ -111,11 +111,6 @@ class Diffusers(Stage[Params]):
     def close(self) -> None:
         """Let go of the model."""
         self.runtime.release()
-
-    @classmethod
-    def expansion(cls, params: Params) -> int:
-        """`n`."""
-        return params.n
 
     @classmethod
     def weight_bytes(cls, params: Params, runtime: Runtime) -> int:
