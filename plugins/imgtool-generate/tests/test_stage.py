@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 
 from imgtool.api import BadParams, Batch, ModelUnusable
 from imgtool_generate.decode import DecodeVae
@@ -19,6 +18,8 @@ from imgtool_generate.stage import Diffusers, Params
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import torch
 
     Open = Callable[..., Any]
     Folder = Callable[[str], Path]

@@ -224,6 +224,7 @@ def quiet() -> None:
 
     # About settings in files that the user did not write, and cannot act on.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"diffusers\.")
+    warnings.filterwarnings("ignore", message="Already found a `peft_config`")
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
