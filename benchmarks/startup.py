@@ -67,7 +67,9 @@ def first_step(prompt: str) -> None:
     with tempfile.TemporaryDirectory() as cache:
         env = {**os.environ, "IMGTOOL_CACHE": cache}
         subprocess.run([*imgtool[:3], "--help"], env=env, capture_output=True, check=True)
-        process = subprocess.Popen(imgtool, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            imgtool, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
         assert process.stderr is not None
         spent = 0.0
         for line in process.stderr:

@@ -93,7 +93,11 @@ def checked_recipe(record: Mapping[str, Any], where: str) -> dict[str, Any]:
     if recipe.get("format") != FORMAT:
         raise InputUnreadable(f"{where} carries a recipe of format {recipe.get('format')!r}")
     stages, source = recipe.get("stages"), recipe.get("source")
-    if not _are_stages(stages) or not isinstance(source, dict) or not isinstance(recipe.get("id"), str):
+    if (
+        not _are_stages(stages)
+        or not isinstance(source, dict)
+        or not isinstance(recipe.get("id"), str)
+    ):
         raise InputUnreadable(f"{where} carries a damaged recipe")
     if source.get("arrays"):
         raise InputUnreadable(
@@ -104,9 +108,13 @@ def checked_recipe(record: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _are_stages(stages: Sequence[object] | object) -> bool:
-    return isinstance(stages, list) and bool(stages) and all(
-        isinstance(stage, dict)
-        and isinstance(stage.get("use"), str)
-        and isinstance(stage.get("params"), dict)
-        for stage in stages
+    return (
+        isinstance(stages, list)
+        and bool(stages)
+        and all(
+            isinstance(stage, dict)
+            and isinstance(stage.get("use"), str)
+            and isinstance(stage.get("params"), dict)
+            for stage in stages
+        )
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 VERSION = 1
 MARK = '{"imgtool":"stream",'
 ROW_SCHEMA = "imgtool.row/1"
+
+# What a terminal obeys, what other programs take for a line's end, and what UTF-8 cannot hold.
+UNPRINTABLE = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 Line: TypeAlias = dict[str, object]
 
@@ -49,6 +53,12 @@ class Trailer:
 
     rows: int
     failed: int
+
+
+def dumps(value: object) -> str:
+    """One line of JSON that is safe to print: text stays readable, controls are escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain(value: object) -> object:
@@ -86,10 +96,16 @@ class StreamWriter:
 
     def header(self, header: Header) -> None:
         """Say where the rows are. Once, first."""
-        self._line({
-            "imgtool": "stream", "version": VERSION, "store": header.store, "run": header.run,
-            "instance": header.instance, "fields": list(header.fields),
-        })
+        self._line(
+            {
+                "imgtool": "stream",
+                "version": VERSION,
+                "store": header.store,
+                "run": header.run,
+                "instance": header.instance,
+                "fields": list(header.fields),
+            }
+        )
         self.out.flush()
 
     def batch(self, instance: str, name: str, batch: Batch) -> None:
@@ -107,7 +123,7 @@ class StreamWriter:
         self.out.flush()
 
     def _line(self, line: Mapping[str, object]) -> None:
-        self.out.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+        self.out.write(dumps(line) + "\n")
 
 
 def is_stream(first_line: str) -> bool:
@@ -132,7 +148,9 @@ def read_header(first_line: str) -> Header:
     try:
         names = line.get("fields")
         return Header(
-            str(line["store"]), str(line["run"]), str(line["instance"]),
+            str(line["store"]),
+            str(line["run"]),
+            str(line["instance"]),
             tuple(str(name) for name in names) if isinstance(names, list) else (),
         )
     except KeyError as err:

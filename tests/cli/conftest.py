@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -14,8 +13,7 @@ from toy import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from conftest import MakePlugin
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,10 @@ class Imgtool(Protocol):
     """Runs `imgtool` as a process and waits for it."""
 
     def __call__(
-        self, *arguments: str, stdin: str | bytes | None = None, env: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        stdin: str | bytes | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Answer: ...
 
 

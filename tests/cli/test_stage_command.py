@@ -49,7 +49,10 @@ def test_missing_path_is_refused_before_anything_runs(imgtool: Imgtool) -> None:
 
 
 def test_double_dash_forces_text(imgtool: Imgtool) -> None:
-    assert prompts(imgtool("upper", "--json", "--", "nothere.txt", "-x").out) == ["NOTHERE.TXT", "-X"]
+    assert prompts(imgtool("upper", "--json", "--", "nothere.txt", "-x").out) == [
+        "NOTHERE.TXT",
+        "-X",
+    ]
 
 
 def test_stdin_gives_one_prompt_a_line(imgtool: Imgtool) -> None:

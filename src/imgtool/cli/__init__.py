@@ -1,1 +1,1 @@
-"""The shell: one module a command, imported when it runs. Everything goes through the Python API."""
+"""The shell: one module a command, imported when it runs; all work is the Python API's."""

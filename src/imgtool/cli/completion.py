@@ -9,7 +9,7 @@ imgtool completion fish > ~/.config/fish/completions/imgtool.fish
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import ShellComplete, get_completion_class
 
 from imgtool.cli.output import Output
 
@@ -27,11 +27,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     Output.plain().verbatim(source_of(script))
 
 
-def source_of(script: object) -> str:
+def source_of(script: ShellComplete) -> str:
     """The script, without asking the shell for its version."""
     # BashComplete.source() starts bash to check its version, which need not be installed here.
-    template = getattr(script, "source_template")
-    values = getattr(script, "source_vars")()
-    text = template % values
-    assert isinstance(text, str)
-    return text.strip()
+    return (script.source_template % script.source_vars()).strip()

@@ -69,4 +69,6 @@ def _devices(device: str) -> dict[str, object]:
 
     from imgtool.runtime.context import Runtime
 
-    return {f"{key}": value for key, value in asdict(Runtime(device=device).device_report()).items()}
+    return {
+        f"{key}": value for key, value in asdict(Runtime(device=device).device_report()).items()
+    }

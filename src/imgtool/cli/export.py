@@ -53,8 +53,11 @@ export = TextCommand(
     params=[
         inputs_argument("[STORE|FILE|-]..."),
         click.Option(["--run"], metavar="NAME", help="Run of the store.  [default: the newest]"),
-        click.Option(["--stage", "label"], metavar="LABEL",
-                     help="Stage whose pictures to write.  [default: the last]"),
+        click.Option(
+            ["--stage", "label"],
+            metavar="LABEL",
+            help="Stage whose pictures to write.  [default: the last]",
+        ),
         *run_options(),
     ],
 )

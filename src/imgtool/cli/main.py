@@ -8,6 +8,7 @@ imgtool --help
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and exit with its status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # JSON is UTF-8, whatever the locale
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         status = run(arguments)
         sys.stdout.flush()

@@ -38,11 +38,20 @@ def maker_command(spec: Spec, name: str) -> click.Command:
 def maker_options() -> list[click.Parameter]:
     """Options that every maker takes."""
     return [
-        click.Option(["-o", "--output"], type=click.Path(path_type=Path), required=True,
-                     metavar="FOLDER", help="Folder of the model; it must not exist yet."),
+        click.Option(
+            ["-o", "--output"],
+            type=click.Path(path_type=Path),
+            required=True,
+            metavar="FOLDER",
+            help="Folder of the model; it must not exist yet.",
+        ),
         click.Option(["--device"], default="auto", help="auto, cpu, cuda…  [default: auto]"),
-        click.Option(["--dtype"], type=click.Choice(["auto", "float32", "float16", "bfloat16"]),
-                     default="auto", help="Precision of models.  [default: auto]"),
+        click.Option(
+            ["--dtype"],
+            type=click.Choice(["auto", "float32", "float16", "bfloat16"]),
+            default="auto",
+            help="Precision of models.  [default: auto]",
+        ),
         click.Option(["--json"], is_flag=True, help="Print what was made as JSON."),
     ]
 
@@ -56,11 +65,11 @@ def _call(ctx: click.Context, spec: Spec, values: dict[str, object]) -> int:
     folder = values["output"]
     assert isinstance(folder, Path)
     if folder.exists() and any(folder.iterdir()):
-        raise OutputUnwritable(f"{str(folder)!r} exists and is not empty", "Give a new folder to -o")
+        raise OutputUnwritable(
+            f"{str(folder)!r} exists and is not empty", "Give a new folder to -o"
+        )
     registry = load_registry(ctx)
-    runtime = Runtime(
-        registry=registry, device=str(values["device"]), dtype=str(values["dtype"])
-    )
+    runtime = Runtime(registry=registry, device=str(values["device"]), dtype=str(values["dtype"]))
     make_one(spec.id, params, folder, registry, runtime)
     output = Output.plain(bool(values["json"]))
     if output.mode == "json":

@@ -65,7 +65,8 @@ def run_options() -> list[click.Parameter]:
     choice = click.Choice
     return [
         click.Option(
-            ["-o", "--output"], metavar="PATTERN",
+            ["-o", "--output"],
+            metavar="PATTERN",
             help="Write pictures: 'out/{id}-{seed}.png', 'x.jpg[Q=90]' or a folder.",
         ),
         click.Option(["--store"], type=path, metavar="STORE", help="Keep results in this store."),
@@ -74,25 +75,54 @@ def run_options() -> list[click.Parameter]:
         click.Option(["--plan"], is_flag=True, help="Say what would run and why; run nothing."),
         click.Option(["--row"], metavar="ID", help="Compute this one row alone."),
         click.Option(["--seed"], type=positive, help="Seed of rows that bring none.  [default: 0]"),
-        click.Option(["--batch"], type=positive, metavar="ROWS", help="Rows committed at once.  [default: 16]"),
-        click.Option(["--compute-batch"], type=positive, metavar="ROWS",
-                     help="Rows computed at once.  [default: what fits]"),
-        click.Option(["--device"], metavar="NAME", help="auto, cpu, cuda, cuda:1, mps…  [default: auto]"),
-        click.Option(["--dtype"], type=choice(["auto", "float32", "float16", "bfloat16"]),
-                     help="Precision of models.  [default: auto]"),
-        click.Option(["--attention"], type=choice(["auto", "xformers", "sdpa"]),
-                     help="Attention kernels.  [default: auto]"),
+        click.Option(
+            ["--batch"],
+            type=positive,
+            metavar="ROWS",
+            help="Rows committed at once.  [default: 16]",
+        ),
+        click.Option(
+            ["--compute-batch"],
+            type=positive,
+            metavar="ROWS",
+            help="Rows computed at once.  [default: what fits]",
+        ),
+        click.Option(
+            ["--device"], metavar="NAME", help="auto, cpu, cuda, cuda:1, mps…  [default: auto]"
+        ),
+        click.Option(
+            ["--dtype"],
+            type=choice(["auto", "float32", "float16", "bfloat16"]),
+            help="Precision of models.  [default: auto]",
+        ),
+        click.Option(
+            ["--attention"],
+            type=choice(["auto", "xformers", "sdpa"]),
+            help="Attention kernels.  [default: auto]",
+        ),
         click.Option(["--deterministic"], is_flag=True, help="Same bits whatever the batch size."),
-        click.Option(["--schedule"], type=choice(["auto", "stream", "stage"]),
-                     help="Run stages at the same time or one after another.  [default: auto]"),
-        click.Option(["--on-error"], type=choice(["skip", "pass", "stop"]),
-                     help="What a failed row does.  [default: skip]"),
+        click.Option(
+            ["--schedule"],
+            type=choice(["auto", "stream", "stage"]),
+            help="Run stages at the same time or one after another.  [default: auto]",
+        ),
+        click.Option(
+            ["--on-error"],
+            type=choice(["skip", "pass", "stop"]),
+            help="What a failed row does.  [default: skip]",
+        ),
         click.Option(["--retry-failed"], is_flag=True, help="Try rows again that failed before."),
-        click.Option(["--metadata"], type=choice(["none", "public", "full"]),
-                     help="What pictures say about how they were made.  [default: full]"),
+        click.Option(
+            ["--metadata"],
+            type=choice(["none", "public", "full"]),
+            help="What pictures say about how they were made.  [default: full]",
+        ),
         click.Option(["--sheet"], type=path, metavar="FILE", help="Write a contact sheet."),
-        click.Option(["--progress"], type=choice(["auto", "bar", "json", "none"]),
-                     help="Progress on stderr.  [default: auto]"),
+        click.Option(
+            ["--progress"],
+            type=choice(["auto", "bar", "json", "none"]),
+            help="Progress on stderr.  [default: auto]",
+        ),
         click.Option(["--trace"], type=path, metavar="FILE", help="Write a Perfetto trace."),
     ]
 

@@ -47,7 +47,9 @@ class Output:
         else:
             mode = "stream" if _takes_stream() else "none"
         colour = terminal and may_colour()
-        return cls(mode, _progress(options.progress), colour, PREVIEWS if colour and mode == "table" else 0)
+        return cls(
+            mode, _progress(options.progress), colour, PREVIEWS if colour and mode == "table" else 0
+        )
 
     @classmethod
     def plain(cls, json: bool = False) -> Output:
@@ -66,9 +68,9 @@ class Output:
 
     def json(self, value: Mapping[str, object] | Sequence[object]) -> None:
         """One JSON document on a line."""
-        import json
+        from imgtool.stream import dumps
 
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(dumps(value) + "\n")
 
     def note(self, text: str) -> None:
         """One line for people, on stderr."""

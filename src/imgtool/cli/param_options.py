@@ -52,7 +52,11 @@ def _option(param: ParamSpec) -> click.Option:
         return click.Option([f"--{flag}/--no-{flag}", name], default=None, help=help_)
     dash = "-" if len(flag) == 1 else "--"
     return _Completed(
-        [dash + flag, name], spec=param, type=_type(param), multiple=param.is_list, help=help_,
+        [dash + flag, name],
+        spec=param,
+        type=_type(param),
+        multiple=param.is_list,
+        help=help_,
         metavar=_metavar(param),
     )
 
@@ -80,7 +84,7 @@ class _Completed(click.Option):
         return found or super().shell_complete(ctx, incomplete)
 
 
-def _type(param: ParamSpec) -> click.ParamType:
+def _type(param: ParamSpec) -> click.Choice[str] | click.ParamType[str]:
     if param.choices and param.closed and param.item_type == "str":
         return click.Choice(list(param.choices))
     return click.STRING

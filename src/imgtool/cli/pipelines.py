@@ -12,7 +12,14 @@ import click
 
 from imgtool.cli.output import Output
 from imgtool.cli.root import load_registry
-from imgtool.pipeline import DEFAULT_FILE, Pipeline, load_pipeline, read_pipelines
+from imgtool.pipeline import (
+    DEFAULT_FILE,
+    MakerUse,
+    Pipeline,
+    StageUse,
+    load_pipeline,
+    read_pipelines,
+)
 
 AS_JSON = "Print JSON."
 SCHEMA = "imgtool.pipeline/1"
@@ -42,7 +49,9 @@ def list_(file: str, as_json: bool) -> None:
 
 @pipeline.command()
 @click.argument("ref")
-@click.option("--set", "settings", multiple=True, metavar="LABEL.KEY=VALUE", help="Change one parameter.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="LABEL.KEY=VALUE", help="Change one parameter."
+)
 @click.option("--json", "as_json", is_flag=True, help=AS_JSON)
 @click.pass_context
 def show(ctx: click.Context, ref: str, settings: tuple[str, ...], as_json: bool) -> None:
@@ -75,10 +84,13 @@ def show_pipeline(ctx: click.Context, item: Pipeline, output: Output) -> None:
     registry = load_registry(ctx)
     output.line(f"{item.name}: {item.description}".rstrip(": "))
     rows = []
-    for use in (*item.makers, *item.stages):
+    uses: list[StageUse | MakerUse] = [*item.makers, *item.stages]
+    for use in uses:
         spec = registry.spec(use.kind, use.use)
         params = {param.name: param.default for param in spec.params} | dict(use.params)
-        shown = " ".join(f"{k}={_text(v)}" for k, v in params.items() if v not in (None, "", [], ()))
+        shown = " ".join(
+            f"{k}={_text(v)}" for k, v in params.items() if v not in (None, "", [], ())
+        )
         upstream = getattr(use, "upstream", None) or ""
         rows.append((use.label, spec.id, upstream, shown))
     output.rows(("name", "stage", "from", "parameters"), rows)

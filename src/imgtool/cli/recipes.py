@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imgtool.cli.options import RunOptions
     from imgtool.pipeline import StageUse
     from imgtool.registry import Registry
+    from imgtool.specs import ParamSpec, Spec
 
 ENDPOINTS = ("url", "endpoint", "base_url", "api_base", "backend")
 
@@ -56,29 +57,34 @@ def _uses(recipe: Mapping[str, Any], registry: Registry, consent: bool) -> tuple
         spec = registry.spec("stage", stage["use"])
         params = cheap_check(spec, stage["params"])
         if not consent:
-            for param in spec.params:
-                reason = _risk(param.name, param.path_what, param.model_task, params[param.name], registry)
-                if reason and params[param.name] != param.default:
-                    raise NeedsConsent(
-                        f"stage {number} ({spec.id}) of the recipe {reason}: {params[param.name]!r}",
-                        "If you trust where the picture came from, add --consent",
-                    )
+            _refuse_risks(spec, params, registry)
         uses.append(StageUse(use=spec.id, label=f"{spec.family}-{number}", params=params))
     return tuple(uses)
 
 
-def _risk(name: str, path_what: str, model_task: str, value: object, registry: Registry) -> str:
+def _refuse_risks(spec: Spec, params: Mapping[str, object], registry: Registry) -> None:
+    for param in spec.params:
+        value = params[param.name]
+        reason = "" if value == param.default else _risk(param, value, registry)
+        if reason:
+            raise NeedsConsent(
+                f"stage {spec.id} of the recipe {reason}: {param.name} = {value!r}",
+                "If you trust where the picture came from, add --consent",
+            )
+
+
+def _risk(param: ParamSpec, value: object, registry: Registry) -> str:
     """Why a parameter of a stranger's recipe is not taken without consent; empty: it is fine."""
     if not value:
         return ""
-    if path_what:
-        return f"names a file ({name})"
-    if name in ENDPOINTS:
-        return f"calls an endpoint ({name})"
+    if param.path_what:
+        return "names a file"
+    if param.name in ENDPOINTS:
+        return "calls an endpoint"
     aliases = {item.name for item in registry.components("model")}
     values = value if isinstance(value, list) else [value]
-    if model_task and any(str(item) not in aliases for item in values):
-        return f"loads a model that no plugin brings ({name})"
+    if param.model_task and any(str(item) not in aliases for item in values):
+        return "loads a model that no plugin brings"
     return ""
 
 

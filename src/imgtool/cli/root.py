@@ -159,8 +159,12 @@ root = Lazy(
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _width()},
     params=[
         click.Option(
-            ["--version"], is_flag=True, is_eager=True, expose_value=False,
-            callback=_print_version, help="Print the version.",
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version.",
         ),
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."),
     ],

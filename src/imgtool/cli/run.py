@@ -63,8 +63,12 @@ def run_pipeline(
     if options.output and suffix:
         options = replace(options, output=apart(options.output, suffix))
     job = Job(
-        base, pipeline.stages, source, pipeline.makers,
-        attributes={"pipeline": pipeline.as_json()}, exact_name=options.store is not None,
+        base,
+        pipeline.stages,
+        source,
+        pipeline.makers,
+        attributes={"pipeline": pipeline.as_json()},
+        exact_name=options.store is not None,
     )
     return perform(ctx, job, options)
 
@@ -115,23 +119,39 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return key.strip(), value
 
 
-
 run = TextCommand(
     "run",
     callback=_run,
     help="Run PIPELINE, a name in pipelines.toml or FILE.toml:NAME, over its inputs.",
     params=[
         inputs_argument("[PIPELINE] [PROMPT|FILE|-]..."),
-        click.Option(["-f", "--file"], type=click.Path(path_type=Path, exists=True),
-                     metavar="FILE", help="Pipelines file.  [default: pipelines.toml]"),
-        click.Option(["--set", "settings"], multiple=True, metavar="LABEL.KEY=VALUE",
-                     help="Change one parameter."),
-        click.Option(["--sweep", "sweeps"], multiple=True, metavar="LABEL.KEY=A,B",
-                     help="Run once for each value."),
-        click.Option(["--from", "recipe"], type=click.Path(), metavar="PICTURE",
-                     help="Run the recipe that a picture carries."),
-        click.Option(["--consent"], is_flag=True,
-                     help="Let a recipe download models and call endpoints."),
+        click.Option(
+            ["-f", "--file"],
+            type=click.Path(path_type=Path, exists=True),
+            metavar="FILE",
+            help="Pipelines file.  [default: pipelines.toml]",
+        ),
+        click.Option(
+            ["--set", "settings"],
+            multiple=True,
+            metavar="LABEL.KEY=VALUE",
+            help="Change one parameter.",
+        ),
+        click.Option(
+            ["--sweep", "sweeps"],
+            multiple=True,
+            metavar="LABEL.KEY=A,B",
+            help="Run once for each value.",
+        ),
+        click.Option(
+            ["--from", "recipe"],
+            type=click.Path(),
+            metavar="PICTURE",
+            help="Run the recipe that a picture carries.",
+        ),
+        click.Option(
+            ["--consent"], is_flag=True, help="Let a recipe download models and call endpoints."
+        ),
         *run_options(),
     ],
 )

@@ -28,7 +28,13 @@ SCHEMA = "imgtool.picture/1"
 @click.argument("what", default="-")
 @click.option("--run", metavar="NAME", help="Run of the store.  [default: the newest]")
 @click.option("--stage", "label", metavar="LABEL", help="Stage to show.  [default: the last]")
-@click.option("--rows", "limit", type=click.IntRange(min=0), default=TABLE_ROWS, help="Rows to show.  [default: 20]")
+@click.option(
+    "--rows",
+    "limit",
+    type=click.IntRange(min=0),
+    default=TABLE_ROWS,
+    help="Rows to show.  [default: 20]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one row a line.")
 @click.pass_context
 def show(
@@ -97,10 +103,15 @@ def show_picture(path: Path, output: Output) -> None:
     recipe = read_metadata(path)
     height, width = image.shape[:2]
     if output.mode == "json":
-        output.json({"schema": SCHEMA, "path": str(path), "width": width, "height": height, **recipe})
+        output.json(
+            {"schema": SCHEMA, "path": str(path), "width": width, "height": height, **recipe}
+        )
         return
     output.line(f"{path}  {width}x{height}")
-    rows = [(k, v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)) for k, v in recipe.items()]
+    rows = [
+        (k, v if isinstance(v, str) else json.dumps(v, ensure_ascii=False))
+        for k, v in recipe.items()
+    ]
     output.rows(("what", "value"), rows)
     output.pictures([image])
 

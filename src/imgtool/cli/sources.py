@@ -73,7 +73,7 @@ def open_source(
     from imgtool import inputs as reading
 
     words = inputs[: len(inputs) - len(texts)]
-    if "-" in words or not inputs and not bound:
+    if "-" in words or (not inputs and not bound):
         if len(inputs) > 1:
             raise UsageError("'-' reads all rows from stdin; give no other input beside it")
         return _from_stdin(bound, options)

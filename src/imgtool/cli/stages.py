@@ -8,12 +8,16 @@ imgtool stages sr.lanczos --json
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from imgtool.cli.output import Output
 from imgtool.cli.root import load_registry
 from imgtool.errors import BrokenPlugin, UnknownComponent, near
-from imgtool.specs import Spec
+
+if TYPE_CHECKING:
+    from imgtool.specs import Spec
 
 SCHEMA = "imgtool.spec/1"
 
@@ -35,11 +39,15 @@ def stages(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     else:
         output.rows(
             ("name", "kind", "scope", "takes", "gives", "summary"),
-            [(s.id, s.kind, s.scope, _fields(s, "consumes"), _fields(s, "produces"), s.summary)
-             for s in specs],
+            [
+                (s.id, s.kind, s.scope, _fields(s, "consumes"), _fields(s, "produces"), s.summary)
+                for s in specs
+            ],
         )
     for problem in load_registry(ctx).problems:
-        output.note(f"warning: {problem.dist}: {problem.name or 'plugin'} unusable: {problem.reason}")
+        output.note(
+            f"warning: {problem.dist}: {problem.name or 'plugin'} unusable: {problem.reason}"
+        )
 
 
 def _all(ctx: click.Context) -> list[Spec]:
@@ -48,7 +56,9 @@ def _all(ctx: click.Context) -> list[Spec]:
     for kind in ("stage", "maker"):
         for item in registry.components(kind):
             try:
-                found.append(registry.spec(kind, f"{item.dist}:{item.name}" if item.dist else item.name))
+                found.append(
+                    registry.spec(kind, f"{item.dist}:{item.name}" if item.dist else item.name)
+                )
             except (BrokenPlugin, UnknownComponent):
                 continue  # listed among the problems
     return found
@@ -73,8 +83,10 @@ def _describe(spec: Spec, output: Output) -> None:
     if spec.params:
         output.rows(
             ("parameter", "type", "default", "limits", "help"),
-            [(p.name, p.type, "required" if p.required else p.default, _limits(p), p.help)
-             for p in spec.params],
+            [
+                (p.name, p.type, "required" if p.required else p.default, _limits(p), p.help)
+                for p in spec.params
+            ],
         )
     output.line()
 

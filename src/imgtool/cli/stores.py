@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from imgtool.cli.options import RunOptions
 from imgtool.cli.output import Output
 from imgtool.cli.place import store_path
-from imgtool.cli.options import RunOptions
 from imgtool.cli.plans import size
 from imgtool.errors import Status
 
@@ -27,7 +28,9 @@ def _place(ctx: click.Context, param: click.Parameter, value: Path | None) -> Pa
     return value or store_path(RunOptions())
 
 
-STORE = click.argument("path", type=click.Path(path_type=Path), metavar="[STORE]", required=False, callback=_place)
+STORE = click.argument(
+    "path", type=click.Path(path_type=Path), metavar="[STORE]", required=False, callback=_place
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one item a line.")
 
 
@@ -68,12 +71,16 @@ def show(path: Path, as_json: bool) -> None:
     output = Output.plain(as_json)
     rows = []
     for key in opened.instances():
-        about = opened.instance(key) if key.partition("-")[0] != "source" else {"stage": "source"}
+        about: dict[str, Any] = {"stage": "source"}
+        if not key.startswith("source-"):
+            about = opened.instance(key)
         count = len(opened.names(key))
         taken = sum(f.stat().st_size for f in (path / key).rglob("*") if f.is_file())
         if as_json:
-            output.json({"schema": SCHEMA, "instance": key, **about, "batches": count, "bytes": taken})
-        params = " ".join(f"{k}={v}" for k, v in dict(about.get("params", {})).items())
+            output.json(
+                {"schema": SCHEMA, "instance": key, **about, "batches": count, "bytes": taken}
+            )
+        params = " ".join(f"{k}={v}" for k, v in about.get("params", {}).items())
         rows.append((key, about.get("stage", ""), count, size(taken), params))
     if not as_json:
         output.rows(("instance", "stage", "batches", "size", "parameters"), rows)
@@ -120,8 +127,15 @@ def gc(path: Path, dry_run: bool, as_json: bool) -> None:
 @store.command()
 @STORE
 @click.option("--run", metavar="NAME", help="Run to pack.  [default: the newest]")
-@click.option("-o", "--output", "out", type=click.Path(path_type=Path), required=True,
-              metavar="FOLDER", help="Zarr folder to write; it must not exist yet.")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="Zarr folder to write; it must not exist yet.",
+)
 def pack(path: Path, run: str | None, out: Path) -> None:
     """Write a run as one sharded array a field, for archives and analysis."""
     from imgtool.cli.stored import last_batches

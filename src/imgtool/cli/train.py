@@ -26,8 +26,11 @@ class ByKind(click.Group):
         assert self.name is not None
         registry = load_registry(ctx)
         prefix = f"{self.name}."
-        found = {c.name.removeprefix(prefix): c for c in registry.components("maker")
-                 if c.name.startswith(prefix)}
+        found = {
+            c.name.removeprefix(prefix): c
+            for c in registry.components("maker")
+            if c.name.startswith(prefix)
+        }
         return {**found, **{c.name: c for c in registry.components(self.name)}}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -75,5 +78,7 @@ class ByKind(click.Group):
                 formatter.write_dl(rows)
 
 
-train = ByKind("train", help="Train a model; it is resumed where it was stopped.", no_args_is_help=True)
+train = ByKind(
+    "train", help="Train a model; it is resumed where it was stopped.", no_args_is_help=True
+)
 bench = ByKind("bench", help="Run a bench suite.", no_args_is_help=True)

@@ -74,8 +74,10 @@ def request_for(job: Job, stages: Sequence[StageUse], options: RunOptions) -> Ru
     from imgtool.engine.request import OnError, RunRequest, Schedule
 
     given = [(use.use, sorted(use.params.items(), key=str)) for use in job.stages]
-    name = job.base if job.exact_name and not options.name else run_name(
-        options, job.base, given, job.source.what
+    name = (
+        job.base
+        if job.exact_name and not options.name
+        else run_name(options, job.base, given, job.source.what)
     )
     return RunRequest(
         stages=tuple(stages),
@@ -241,7 +243,5 @@ def _report_outlets(outlets: Sequence[Outlet], output: Output) -> None:
 def _report_failures(result: RunResult, output: Output) -> None:
     if result.failures:
         row_id, why = next(iter(result.failures.items()))
-        rows = "row" if len(result.failures) == 1 else "rows"
-        output.note(
-            f"{len(result.failures)} {rows} failed; first: row {row_id} in {why.stage}: {why.reason}"
-        )
+        count = "1 row" if len(result.failures) == 1 else f"{len(result.failures)} rows"
+        output.note(f"{count} failed; first: row {row_id} in {why.stage}: {why.reason}")

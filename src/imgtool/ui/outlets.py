@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from imgtool.engine.events import BatchDone, RunStarted
 from imgtool.engine.source import SOURCE_KEY
 from imgtool.errors import ClosedPipe
-from imgtool.stream import Header, StreamWriter, row_lines
+from imgtool.stream import Header, StreamWriter, dumps, row_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +149,7 @@ class RowsOutlet:
     def batch(self, instance: str, name: str, batch: Batch) -> None:
         """Write rows and failed rows."""
         for line in row_lines(instance, name, batch):
-            self.out.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self.out.write(dumps(line) + "\n")
         self.out.flush()
 
     def end(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from imgtool.engine.events import BatchDone, RowFailed, RunFinished, RunStarted, StageOpened
+from imgtool.stream import dumps
 
 if TYPE_CHECKING:
     from imgtool.engine.events import Event
@@ -25,7 +26,7 @@ class JsonProgress:
 
     def __call__(self, event: Event) -> None:
         line = {"schema": SCHEMA, "event": type(event).__name__, **asdict(event)}
-        self.out.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self.out.write(dumps(line) + "\n")
         self.out.flush()
 
 
@@ -76,7 +77,8 @@ class Bar:
         if not now and (not self.computed or at - self._drawn < REDRAW_S):
             return
         self._drawn = at
-        text = self.line(at)
+        # A line that wraps cannot be drawn over.
+        text = self.line(at)[: shutil.get_terminal_size().columns - 1]
         self.out.write("\r" + text.ljust(self._shown))
         self.out.flush()
         self._shown = max(self._shown, len(text))

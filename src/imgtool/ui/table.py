@@ -18,7 +18,9 @@ def row_columns(
     rows: Sequence[Mapping[str, object]],
 ) -> tuple[list[str], list[list[object]]]:
     """Columns and cells that show JSON rows: id, prompt, seed, scores, then failures."""
-    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in HIDDEN]
+    names = [
+        name for name in dict.fromkeys(key for row in rows for key in row) if name not in HIDDEN
+    ]
     if any("failure" in row for row in rows):
         names.append("failed")
     cells: list[list[object]] = []
@@ -37,10 +39,7 @@ def write_table(
     if rich_terminal:
         _write_rich(out, columns, texts)
         return
-    widths = [
-        max(len(text) for text in column)
-        for column in zip(columns, *texts, strict=True)
-    ]
+    widths = [max(len(text) for text in column) for column in zip(columns, *texts, strict=True)]
     for row in ([name.upper() for name in columns], *texts):
         padded = (text.ljust(width) for text, width in zip(row, widths, strict=True))
         out.write(GAP.join(padded).rstrip() + "\n")

@@ -55,7 +55,12 @@ class Trace:
         """
         from imgtool.store.atomic import write_file
 
-        document = {"displayTimeUnit": "ms", "traceEvents": self.slices}
+        # Traces of the commands of one pipe can be laid side by side by their common clock.
+        document = {
+            "displayTimeUnit": "ms",
+            "otherData": {"monotonic_start_s": self._start or 0.0},
+            "traceEvents": self.slices,
+        }
         write_file(self.path, (json.dumps(document, ensure_ascii=False) + "\n").encode())
 
     def _batch(self, event: BatchDone) -> None:
@@ -69,18 +74,34 @@ class Trace:
     def _slice(
         self, label: str, name: str, start: float, seconds: float, about: dict[str, object]
     ) -> None:
-        self.slices.append({
-            "ph": "X", "name": name, "cat": "stage", "pid": 1, "tid": self._track(label),
-            "ts": self._micros(start), "dur": max(0, round(seconds * 1e6)), "args": about,
-        })
+        self.slices.append(
+            {
+                "ph": "X",
+                "name": name,
+                "cat": "stage",
+                "pid": 1,
+                "tid": self._track(label),
+                "ts": self._micros(start),
+                "dur": max(0, round(seconds * 1e6)),
+                "args": about,
+            }
+        )
 
     def _instant(
         self, label: str, name: str, about: dict[str, object], at: float | None = None
     ) -> None:
-        self.slices.append({
-            "ph": "i", "s": "t", "name": name, "cat": "stage", "pid": 1,
-            "tid": self._track(label), "ts": self._micros(at or time.monotonic()), "args": about,
-        })
+        self.slices.append(
+            {
+                "ph": "i",
+                "s": "t",
+                "name": name,
+                "cat": "stage",
+                "pid": 1,
+                "tid": self._track(label),
+                "ts": self._micros(at or time.monotonic()),
+                "args": about,
+            }
+        )
 
     def _track(self, label: str) -> int:
         if label not in self._tracks:
@@ -89,9 +110,15 @@ class Trace:
         return self._tracks[label]
 
     def _name(self, kind: str, track: int, name: str) -> None:
-        self.slices.append({
-            "ph": "M", "name": kind, "pid": 1, "tid": track, "args": {"name": name},
-        })
+        self.slices.append(
+            {
+                "ph": "M",
+                "name": kind,
+                "pid": 1,
+                "tid": track,
+                "args": {"name": name},
+            }
+        )
 
     def _micros(self, at: float) -> int:
         assert self._start is not None

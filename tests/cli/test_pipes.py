@@ -1,0 +1,162 @@
+"""Commands in pipes, as real processes: streams, cuts, closed pipes, signals, statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Imgtool
+
+COMMAND = [sys.executable, "-m", "imgtool"]
+
+
+def start(
+    *arguments: str, stdin: int | IO[bytes] | None = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """A command with both outputs piped."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def test_a_pipe_carries_rows_to_the_next_stage(imgtool: Imgtool) -> None:
+    first = imgtool("upper", "a", "b")
+
+    second = imgtool("draw", "-n", "2", "--json", stdin=first.out)
+
+    assert (first.status, second.status) == (0, 0)
+    rows = [json.loads(line) for line in second.lines]
+    assert [(row["id"], row["prompt"]) for row in rows] == [
+        ("0.0", "A"), ("0.1", "A"), ("1.0", "B"), ("1.1", "B"),
+    ]  # fmt: skip
+
+
+def test_a_stream_has_header_rows_batches_and_trailer(imgtool: Imgtool) -> None:
+    lines = [json.loads(line) for line in imgtool("upper", "a", "b", "c", "--batch", "2").lines]
+
+    assert (lines[0]["imgtool"], lines[0]["version"]) == ("stream", 1)
+    assert lines[0]["fields"] == ["prompt", "seed", "source_prompt"]
+    assert [line["rows"] for line in lines if "batch" in line] == [2, 1]
+    assert lines[-1] == {"end": {"rows": 3, "failed": 0}}
+
+
+def test_rows_appear_while_the_command_still_runs(world: Path) -> None:
+    process = start("upper", "a", "b", "--batch", "1", "--pause-s", "0.3")
+    assert process.stdout is not None
+
+    header = json.loads(process.stdout.readline())
+    row = json.loads(process.stdout.readline())
+    was_running = process.poll() is None
+    rest, _ = process.communicate(timeout=60)
+
+    assert header["imgtool"] == "stream"
+    assert row["prompt"] == "A"
+    assert was_running
+    assert b'"end"' in rest
+
+
+def test_a_cut_stream_is_finished_and_gives_status_3(imgtool: Imgtool) -> None:
+    whole = imgtool("upper", "a", "b", "--batch", "1").out.splitlines(keepends=True)
+
+    answer = imgtool("draw", "--json", stdin="".join(whole[:3]))
+
+    assert answer.status == 3
+    assert [json.loads(line)["id"] for line in answer.lines] == ["0"]
+    assert "ended early" in answer.err
+
+
+def test_a_stopped_command_leaves_its_stream_without_trailer(imgtool: Imgtool) -> None:
+    first = imgtool("draw", "fine", "please fail", "--batch", "1", "--on-error", "stop")
+
+    assert first.status == 3
+    assert '"end"' not in first.out
+    assert imgtool("score.red", "--json", stdin=first.out).status == 3
+
+
+def test_a_closed_pipe_is_quiet_and_141(world: Path) -> None:
+    (world / "many.txt").write_text("word\n" * 400)
+    process = start("upper", "many.txt", "--batch", "1", "--json")
+    assert process.stdout is not None
+    assert process.stderr is not None
+
+    process.stdout.readline()
+    process.stdout.close()
+    status = process.wait(timeout=60)
+
+    assert status == 141
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_ctrl_c_is_130_and_the_same_command_goes_on(imgtool: Imgtool, world: Path) -> None:
+    (world / "some.txt").write_text("\n".join(f"word {n}" for n in range(40)))
+    command = ["upper", "some.txt", "--batch", "1", "--pause-s", "0.05", "--store", "s.zarr"]
+    process = start(*command)
+    assert process.stdout is not None
+
+    for _ in range(3):
+        process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    again = imgtool(*command, "--json")
+
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert err.startswith(b"error: interrupted")
+    assert (again.status, len(again.lines)) == (0, 40)
+
+
+def test_a_stream_goes_into_another_store_when_one_is_named(imgtool: Imgtool, world: Path) -> None:
+    first = imgtool("draw", "a", "--store", "one.zarr")
+
+    second = imgtool("score.red", "--store", "two.zarr", "--json", stdin=first.out)
+
+    assert second.status == 0
+    assert "score.red" in json.loads(second.lines[0])
+    assert (world / "two.zarr").is_dir()
+
+
+def test_export_writes_what_comes_through_a_pipe(imgtool: Imgtool, world: Path) -> None:
+    first = imgtool("draw", "a", "b")
+
+    answer = imgtool("export", "-o", "out/", stdin=first.out)
+
+    assert answer.status == 0
+    assert sorted(p.name for p in (world / "out").iterdir()) == ["0.png", "1.png"]
+    assert answer.err == "wrote 2 pictures to out\n"
+
+
+def test_two_stages_in_a_pipe_work_at_the_same_time(imgtool: Imgtool, world: Path) -> None:
+    words = [f"w{n}" for n in range(6)]
+    first = start("upper", *words, "--batch", "1", "--pause-s", "0.2", "--trace", "one.json")
+    second = start("draw", "--trace", "two.json", "--json", stdin=first.stdout)
+    assert first.stdout is not None
+    first.stdout.close()
+    out, _ = second.communicate(timeout=60)
+    first.wait(timeout=60)
+    assert first.stderr is not None
+    first.stderr.close()
+
+    assert len(out.splitlines()) == 6
+    assert _slices(world / "two.json")[0]["at"] < _slices(world / "one.json")[-1]["at"]
+
+
+def _slices(path: Path) -> list[dict[str, float]]:
+    trace = json.loads(path.read_text())
+    start_s = trace["otherData"]["monotonic_start_s"]
+    found = [e for e in trace["traceEvents"] if e["ph"] == "X" and e["name"].startswith("batch")]
+    return [{"at": start_s + event["ts"] / 1e6} for event in found]
+
+
+def test_output_to_the_null_device_is_no_stream(world: Path) -> None:
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a file
+        done = subprocess.run([*COMMAND, "upper", "a"], stdout=nowhere, check=False, timeout=60)
+
+    assert done.returncode == 0
