@@ -12,17 +12,17 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "run", "stage"]
 
 if TYPE_CHECKING:
-    from imgtool.engine.facade import run, stage
+    from imgtool.engine.python import run, stage
 else:
 
-    def run(*args, **kwargs):  # noqa: ANN002, ANN003, ANN201 - typed in imgtool.engine.facade
-        """Run a pipeline; see `imgtool.engine.facade.run`, imported when first used."""
-        from imgtool.engine import facade
+    def run(*args, **kwargs):  # noqa: ANN002, ANN003, ANN201 - typed in imgtool.engine.python
+        """Run a pipeline; see `imgtool.engine.python.run`, imported when first used."""
+        from imgtool.engine import python
 
-        return facade.run(*args, **kwargs)
+        return python.run(*args, **kwargs)
 
-    def stage(*args, **kwargs):  # noqa: ANN002, ANN003, ANN201 - typed in imgtool.engine.facade
-        """One stage as a function; see `imgtool.engine.facade.stage`."""
-        from imgtool.engine import facade
+    def stage(*args, **kwargs):  # noqa: ANN002, ANN003, ANN201 - typed in imgtool.engine.python
+        """One stage as a function; see `imgtool.engine.python.stage`."""
+        from imgtool.engine import python
 
-        return facade.stage(*args, **kwargs)
+        return python.stage(*args, **kwargs)

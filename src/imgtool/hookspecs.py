@@ -57,7 +57,7 @@ def imgtool_batch_done(batch: BatchDone) -> None:
 
 @hookspec
 def imgtool_row_failed(stage: str, row_id: str, failure: Failure) -> None:
-    """A row failed in a stage. Called once a row, before its batch is committed."""
+    """A row failed in a stage. Called once a row, after the failure is on disk."""
 
 
 @hookspec

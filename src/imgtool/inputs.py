@@ -65,7 +65,7 @@ def read_rows(
     parts += [iter([{"prompt": text}]) for text in texts]
     if not parts and bound:
         parts = [iter([{}])]
-    return bind(_finished(itertools.chain.from_iterable(parts), seed), bound or {})
+    return bind(finished_rows(itertools.chain.from_iterable(parts), seed), bound or {})
 
 
 def rows_of_lines(
@@ -79,10 +79,16 @@ def rows_of_lines(
         raise InputEmpty("stdin holds no rows", "Give one prompt a line")
     every = itertools.chain([first], full)
     raw = _jsonl(every, "stdin") if first.lstrip().startswith("{") else ({"prompt": t} for t in every)
-    return bind(_finished(raw, seed), bound or {})
+    return bind(finished_rows(raw, seed), bound or {})
 
 
-def _finished(rows: Iterable[Row], seed: int) -> Iterator[Row]:
+def finished_rows(rows: Iterable[Row], seed: int) -> Iterator[Row]:
+    """Rows with an `id` (their place where they bring none), a `seed` and a `source_prompt`.
+
+    Raises
+    ------
+    BadRowId, InputUnreadable : an id or a seed is not usable.
+    """
     for number, row in enumerate(rows):
         row_id = checked_id(str(row.pop("id", number)))
         given = row.pop("seed", None)

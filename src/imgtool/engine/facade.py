@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from imgtool.engine import events
@@ -16,7 +16,7 @@ from imgtool.engine.make import make_models
 from imgtool.engine.plan import resolve_instances, unique_labels
 from imgtool.engine.request import RunRequest, Schedule, StreamSource
 from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, commit_source
-from imgtool.errors import ImgtoolError, Interrupted, Status
+from imgtool.errors import Interrupted, Status
 from imgtool.runtime.context import Runtime
 from imgtool.store import Store
 
@@ -146,7 +146,7 @@ def execute(
     for instance in instances:
         store.write_instance(instance.key, instance.attributes())
     collected = _Collected()
-    session = Session(request, registry, runtime, store, (collected, *map(guarded, observers)))
+    session = Session(request, registry, runtime, store, (collected, *observers, notifier(registry)))
     session.emit(events.RunStarted(request.name, str(store.path), tuple(
         events.StageInfo(i.label, i.spec.id, i.key) for i in instances
     )))
@@ -335,18 +335,22 @@ def withdraw_failed(
         bad[instance.key] = mine
 
 
-def guarded(observer: events.Observer) -> events.Observer:
-    """The same observer, whose exceptions are logged and change nothing."""
-    import logging
+def notifier(registry: Registry) -> events.Observer:
+    """An observer that calls the plugins' event hooks."""
 
     def call(event: events.Event) -> None:
-        try:
-            observer(event)
-        except ImgtoolError:
-            raise
-        except Exception:  # the border to plugins' observers
-            logging.getLogger("imgtool.events").warning("an observer failed", exc_info=True)
+        match event:
+            case events.RunStarted():
+                registry.notify("imgtool_run_started", run=event)
+            case events.StageOpened():
+                registry.notify("imgtool_stage_opened", stage=event)
+            case events.BatchDone():
+                registry.notify("imgtool_batch_done", batch=event)
+            case events.RowFailed():
+                registry.notify(
+                    "imgtool_row_failed", stage=event.label, row_id=event.row_id, failure=event.failure
+                )
+            case events.RunFinished():
+                registry.notify("imgtool_run_finished", run=event)
 
     return call
-
-

@@ -144,6 +144,10 @@ def train_generator(
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         nonlocal exported
+        if trainer.seconds - exported > export_every_s:
+            exported = trainer.seconds
+            with trainer.averaged():
+                write_pipeline(unet, vae_dir, clip_dir, out_dir)
         source.extend(settings.batch)
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
         rows = torch.randint(0, source.encoded, (settings.batch,), generator=generator).tolist()
@@ -157,10 +161,6 @@ def train_generator(
                 states = text_encoder(tokens).last_hidden_state
             made = unet(noised, times, states).sample
         value = (made.float() - target).square().mean()
-        if trainer.seconds - exported > export_every_s:
-            exported = trainer.seconds
-            with trainer.averaged():
-                write_pipeline(unet, vae_dir, clip_dir, out_dir)
         return value, {"encoded": float(source.encoded)}
 
     trainer.run(loss)
