@@ -151,7 +151,7 @@ def _hub(
     if folder is None and offline:
         raise NeedsConsent(
             f"model {name!r} is no local path and is not in the hub's local cache",
-            f"{near(name, aliases)}Allow the download: --download",
+            f"{near(name, aliases)}Name it in the command itself to allow the download",
         )
     if folder is None:
         folder = _download(hub_id, revision)
@@ -182,6 +182,6 @@ def _download(hub_id: str, revision: str) -> Path:
         )
     except (OSError, ValueError) as err:
         raise ModelUnusable(
-            f"model {hub_id!r} cannot be fetched: {type(err).__name__}",
+            f"model {hub_id!r} is no local path, and not to be had from the hub: {type(err).__name__}",
             "Check the name, the revision and the network",
         ) from err

@@ -128,7 +128,8 @@ def to_uint8(picture: np.ndarray) -> np.ndarray:
     import numpy as np
 
     levels = np.nan_to_num(picture, nan=0.0, posinf=1.0, neginf=0.0)
-    return (levels.clip(0, 1) * 255).round().astype(np.uint8)
+    image: np.ndarray = (levels.clip(0, 1) * 255).round().astype(np.uint8)
+    return image
 
 
 def _same_shapes(arrays: Sequence[np.ndarray]) -> list[list[int]]:

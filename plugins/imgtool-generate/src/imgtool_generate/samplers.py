@@ -78,5 +78,5 @@ def find(name: str) -> str | None:
     """The short name that `name` means, in any spelling or as a class name; None: unknown."""
     wanted = plain(name)
     spellings = {plain(short): short for short in CHOICES}
-    classes = {plain(choice.class_name): short for short, choice in reversed(CHOICES.items())}
+    classes = {plain(choice.class_name): short for short, choice in reversed(list(CHOICES.items()))}
     return spellings.get(wanted) or _OTHER_SPELLINGS.get(wanted) or classes.get(wanted)
