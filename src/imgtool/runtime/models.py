@@ -182,6 +182,6 @@ def _download(hub_id: str, revision: str) -> Path:
         )
     except (OSError, ValueError) as err:
         raise ModelUnusable(
-            f"model {hub_id!r} is no local path, and not to be had from the hub: {type(err).__name__}",
-            "Check the name, the revision and the network",
+            f"model {hub_id!r} is no local path, and the hub does not give it",
+            f"Check the name, the revision and the network ({type(err).__name__})",
         ) from err
