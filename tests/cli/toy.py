@@ -9,6 +9,7 @@ PLUGIN = """
         yield Component("stage", "upper.toy", f"{where}:Upper", "Write prompts in capitals.")
         yield Component("stage", "draw.toy", f"{where}:Draw", "Draw a flat picture.")
         yield Component("stage", "score.red", f"{where}:Red", "Score how red pictures are.")
+        yield Component("stage", "keep.toy", f"{where}:Keep", "Draw beside a file.")
         yield Component("maker", "carve.toy", f"{where}:Carve", "Make a model of nothing.")
         yield Component("train", "toy", "toy_stages.commands:train", "Train nothing.")
         yield Component("model", "pebble", "toy_stages:weights", "A stone.", {"task": "toy"})
@@ -26,7 +27,7 @@ STAGES = """
     from typing import Annotated, Literal
 
     from imgtool.api import (
-        IMAGE, PROMPT, SEED, Bounds, Help, Maker, RowError, Stage, optional, score
+        IMAGE, PROMPT, SEED, Bounds, Help, Maker, PathTo, RowError, Stage, optional, score
     )
 
     @dataclass(frozen=True)
@@ -75,6 +76,15 @@ STAGES = """
         @classmethod
         def expansion(cls, params):
             return params.n
+
+    @dataclass(frozen=True)
+    class KeepParams(DrawParams):
+        note: Annotated[str, Help("Any file."), PathTo("a note", existing=False)] = ""
+
+    class Keep(Stage[KeepParams]):
+        id, version, summary = "keep.toy", 1, "Draw beside a file."
+        consumes, produces = (PROMPT, SEED), (IMAGE,)
+        process = Draw.process
 
     @dataclass(frozen=True)
     class RedParams:

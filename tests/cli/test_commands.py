@@ -1,0 +1,227 @@
+"""Commands that list, show, export and make; plugins' commands; completion; light start-up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Imgtool
+
+HEAVY = ("torch", "diffusers", "transformers", "zarr", "numpy", "pydantic", "PIL", "rich", "pluggy")
+
+
+def test_help_lists_commands_stages_and_makers(imgtool: Imgtool) -> None:
+    out = imgtool("--help").out
+
+    for name in ("run ", "greet ", "draw.toy ", "carve.toy "):
+        assert f"\n  {name}" in out
+
+
+def test_no_command_at_all_shows_help_with_status_2(imgtool: Imgtool) -> None:
+    answer = imgtool()
+
+    assert answer.status == 2
+    assert answer.out == ""
+    assert answer.err.startswith("Usage: imgtool")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["draw", "--help"], ["run", "--help"], ["stages"]]
+)
+def test_help_and_lists_load_nothing_heavy(
+    imgtool: Imgtool, world: Path, arguments: list[str]
+) -> None:
+    imgtool("--help")  # the spec cache is warm afterwards
+    probe = (
+        "import sys; from imgtool.cli.main import run; run(sys.argv[1:]); "
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", probe, *arguments], capture_output=True, text=True, check=True
+    )
+
+    assert done.stderr == "[]\n"
+
+
+def test_stages_describe_fields_and_parameters(imgtool: Imgtool) -> None:
+    listed, shown = imgtool("stages").out, imgtool("stages", "draw").out
+
+    assert "draw.toy" in listed
+    assert "gives image" in shown
+    assert "1..8" in shown
+
+
+def test_stages_as_json_are_specs(imgtool: Imgtool) -> None:
+    (spec,) = [json.loads(line) for line in imgtool("stages", "score.red", "--json").lines]
+
+    assert (spec["schema"], spec["id"], spec["scope"]) == ("imgtool.spec/1", "score.red", "row")
+
+
+def test_models_are_listed_by_task(imgtool: Imgtool) -> None:
+    (model,) = [json.loads(line) for line in imgtool("models", "--task", "toy", "--json").lines]
+
+    assert (model["name"], model["plugin"]) == ("pebble", "toy-stages")
+
+
+def test_a_plugins_command_and_trainer_run(imgtool: Imgtool) -> None:
+    assert imgtool("greet", "moon").out == "hello moon\n"
+    assert imgtool("train", "toy", "--smoke").out == "trained quickly\n"
+
+
+def test_an_unknown_trainer_gets_a_near_match(imgtool: Imgtool) -> None:
+    answer = imgtool("train", "tyo")
+
+    assert answer.status == 2
+    assert "did you mean 'toy'" in answer.err
+
+
+def test_a_maker_leaves_a_folder_and_overwrites_none(imgtool: Imgtool, world: Path) -> None:
+    first = imgtool("carve.toy", "--weight", "3", "-o", "stone/")
+    second = imgtool("carve.toy", "-o", "stone/")
+
+    assert (first.status, first.out) == (0, "stone\n")
+    assert (world / "stone/model.json").read_text() == '{"weight": 3}'
+    assert second.status == 2
+    assert "not empty" in second.err
+
+
+def test_show_tells_of_a_store_a_picture_and_a_stream(imgtool: Imgtool) -> None:
+    stream = imgtool("draw", "a cube", "--store", "s.zarr", "-o", "a.png").out
+
+    store, picture = imgtool("show", "s.zarr"), imgtool("show", "a.png")
+    piped = imgtool("show", stdin=stream)
+
+    assert "a cube" in store.out
+    assert "8x8" in picture.out
+    assert "a cube" in picture.out
+    assert "a cube" in piped.out
+    assert "\x1b" not in store.out + picture.out + piped.out
+
+
+def test_show_as_json_gives_the_rows_of_the_run(imgtool: Imgtool) -> None:
+    run = imgtool("draw", "a", "b", "--store", "s.zarr", "--json")
+
+    assert imgtool("show", "s.zarr", "--json").out == run.out
+
+
+def test_show_can_look_at_an_earlier_stage_of_a_run(imgtool: Imgtool, world: Path) -> None:
+    (world / "pipelines.toml").write_text(
+        '[two]\n[[two.stage]]\nuse = "upper.toy"\n[[two.stage]]\nuse = "draw"\nn = 3\n'
+    )
+    imgtool("run", "two", "a", "--store", "s.zarr")
+
+    assert len(imgtool("show", "s.zarr", "--json").lines) == 3
+    assert len(imgtool("show", "s.zarr", "--stage", "upper.toy", "--json").lines) == 1
+    assert "did you mean 'upper.toy'" in imgtool("show", "s.zarr", "--stage", "uper.toy").err
+
+
+def test_export_takes_pictures_out_of_a_store(imgtool: Imgtool, world: Path) -> None:
+    imgtool("draw", "a", "b", "--store", "s.zarr")
+
+    answer = imgtool("export", "s.zarr", "-o", "out/{id}-{seed}.jpg[Q=90]")
+
+    assert answer.status == 0
+    assert len(list((world / "out").glob("*.jpg"))) == 2
+
+
+def test_export_of_rows_without_pictures_says_so(imgtool: Imgtool) -> None:
+    imgtool("upper", "a", "--store", "s.zarr")
+
+    answer = imgtool("export", "s.zarr", "-o", "out/")
+
+    assert answer.status == 2
+    assert "no pictures to write" in answer.err
+
+
+def test_a_store_is_an_input(imgtool: Imgtool) -> None:
+    imgtool("draw", "a", "b", "--store", "s.zarr")
+
+    rows = [json.loads(line) for line in imgtool("score.red", "s.zarr", "--json").lines]
+
+    assert [row["id"] for row in rows] == ["0", "1"]
+    assert all("score.red" in row for row in rows)
+
+
+def test_a_picture_is_an_input(imgtool: Imgtool) -> None:
+    imgtool("draw", "a", "-o", "a.png")
+
+    (row,) = [json.loads(line) for line in imgtool("score.red", "a.png", "--json").lines]
+
+    assert row["path"] == "a.png"
+
+
+def test_a_truncated_picture_is_refused(imgtool: Imgtool, world: Path) -> None:
+    imgtool("draw", "a", "--size", "64", "-o", "a.png")
+    whole = (world / "a.png").read_bytes()
+    (world / "a.png").write_bytes(whole[: len(whole) // 2])
+
+    answer = imgtool("score.red", "a.png")
+
+    assert answer.status == 2
+    assert "no readable picture" in answer.err
+
+
+def test_store_ls_and_show(imgtool: Imgtool) -> None:
+    imgtool("draw", "a", "--store", "s.zarr", "--name", "demo")
+
+    listed = [json.loads(line) for line in imgtool("store", "ls", "s.zarr", "--json").lines]
+    shown = imgtool("store", "show", "s.zarr").out
+
+    assert [(item["run"], item["stages"]) for item in listed] == [("demo", ["draw"])]
+    assert "draw.toy" in shown
+
+
+def test_doctor_reports_versions_and_broken_plugins(imgtool: Imgtool, toy_site: Path) -> None:
+    good = json.loads(imgtool("doctor", "--json").out)
+
+    assert good["plugins"][-1] == "toy-stages"
+    assert good["problems"] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(imgtool: Imgtool, shell: str) -> None:
+    answer = imgtool("completion", shell)
+
+    assert answer.status == 0
+    assert "_IMGTOOL_COMPLETE" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("imgtool dra", "draw.toy"), ("imgtool draw --tint ", "red"), ("imgtool train t", "toy")],
+)
+def test_completion_offers_names_and_values(imgtool: Imgtool, words: str, offered: str) -> None:
+    env = {
+        "_IMGTOOL_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+
+    assert f"plain,{offered}" in imgtool(env=env).lines
+
+
+def test_a_plugin_that_raises_takes_nothing_else_down(
+    imgtool: Imgtool, toy_site: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "bad"
+    (site / "bad_plugin-1.0.dist-info").mkdir(parents=True)
+    (site / "bad_plugin.py").write_text("raise RuntimeError('oh no')\n")
+    info = site / "bad_plugin-1.0.dist-info"
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[imgtool]\nbad = bad_plugin\n")
+    env = {"PYTHONPATH": f"{toy_site}:{site}", "IMGTOOL_PLUGINS": "toy-stages,bad-plugin"}
+
+    ran = imgtool("upper", "a", "--json", env=env)
+    doctor = imgtool("doctor", env=env)
+
+    assert ran.status == 0
+    assert doctor.status == 1
+    assert "oh no" in doctor.out

@@ -1,0 +1,132 @@
+"""Killed runs go on, finished ones do nothing, and two at once share the work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Imgtool
+
+PIPELINE = """
+[slow]
+[[slow.stage]]
+use = "upper.toy"
+pause_s = 0.01
+[[slow.stage]]
+use = "draw.toy"
+n = 2
+[[slow.stage]]
+use = "score.red"
+[[slow.stage]]
+use = "select.best"
+by = "score.red"
+"""
+RUN = ("run", "slow", "prompts.txt", "--store", "s.zarr", "-o", "out/{id}.png", "--batch", "4", "--json")
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """Relative path to digest, of every file."""
+    return {
+        str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def slow(world: Path) -> Path:
+    """A folder with a four-stage pipeline and sixty prompts."""
+    (world / "pipelines.toml").write_text(PIPELINE)
+    (world / "prompts.txt").write_text("".join(f"prompt {i}\n" for i in range(60)))
+    return world
+
+
+def started(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "imgtool", *arguments],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+
+
+def test_killed_run_ends_with_the_bytes_of_an_unbroken_one(slow: Path, imgtool: Imgtool) -> None:
+    assert imgtool(*RUN).status == 0
+    whole = files_of(slow / "s.zarr"), files_of(slow / "out")
+    for path in ("s.zarr", "s.zarr.d", "out"):
+        (slow / path).rename(slow / f"unbroken-{path}")
+    rng = random.Random(4)
+    for _ in range(6):
+        process = started(*RUN)
+        time.sleep(rng.uniform(0.15, 0.7))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert imgtool(*RUN).status == 0
+    assert imgtool("store", "verify", "s.zarr").status == 0
+    assert (files_of(slow / "s.zarr"), files_of(slow / "out")) == whole
+
+
+def test_finished_run_computes_nothing(slow: Path, imgtool: Imgtool) -> None:
+    assert imgtool(*RUN).status == 0
+    again = imgtool(*RUN, "--progress", "json")
+    events = [json.loads(line) for line in again.err.splitlines() if line.startswith("{")]
+    assert again.status == 0
+    assert not [e for e in events if e["event"] in ("StageOpened", "BatchStarted")]
+    assert len(again.lines) == 60
+
+
+def test_changed_parameter_runs_that_stage_and_later_ones(slow: Path, imgtool: Imgtool) -> None:
+    assert imgtool(*RUN).status == 0
+    again = imgtool(*RUN, "--set", "score.red.x=1")
+    assert again.status == 2
+    again = imgtool(*RUN, "--set", "draw.toy.tint=red", "--progress", "json")
+    opened = [json.loads(line)["label"] for line in again.err.splitlines() if "StageOpened" in line]
+    assert sorted(opened) == ["draw.toy", "score.red", "select.best"]
+
+
+def test_prompts_added_at_the_end_reuse_all_full_batches(slow: Path, imgtool: Imgtool) -> None:
+    assert imgtool(*RUN).status == 0
+    with (slow / "prompts.txt").open("a") as file:
+        file.write("one more\n")
+    again = imgtool(*RUN, "--progress", "json")
+    computed = [e for e in again.err.splitlines() if '"BatchStarted"' in e]
+    assert len(computed) == 4
+
+
+def test_two_runs_at_once_share_the_work(slow: Path, imgtool: Imgtool) -> None:
+    arguments = [a for a in RUN if a not in ("-o", "out/{id}.png")]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "imgtool", *arguments, "--progress", "json"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]
+    errors = [process.communicate(timeout=100)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    started_ = [
+        (event["label"], event["name"])
+        for text in errors
+        for line in text.splitlines()
+        if (event := json.loads(line))["event"] == "BatchStarted"
+    ]
+    assert len(started_) == len(set(started_)) == 4 * 15
+
+
+def test_row_alone_gives_the_bytes_it_gave_in_the_run(slow: Path, imgtool: Imgtool) -> None:
+    assert imgtool(*RUN).status == 0
+    kept = sorted(path.name for path in (slow / "out").iterdir())[7]
+    row = kept.removesuffix(".png")
+    arguments = [a if a != "out/{id}.png" else "alone/{id}.png" for a in RUN]
+    assert imgtool(*arguments, "--row", row).status == 0
+    assert (slow / "alone" / kept).read_bytes() == (slow / "out" / kept).read_bytes()
