@@ -33,7 +33,18 @@ use = "score.red"
 use = "select.best"
 by = "score.red"
 """
-RUN = ("run", "slow", "prompts.txt", "--store", "s.zarr", "-o", "out/{id}.png", "--batch", "4", "--json")
+RUN = (
+    "run",
+    "slow",
+    "prompts.txt",
+    "--store",
+    "s.zarr",
+    "-o",
+    "out/{id}.png",
+    "--batch",
+    "4",
+    "--json",
+)
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -56,7 +67,9 @@ def slow(world: Path) -> Path:
 def started(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "imgtool", *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 
@@ -108,7 +121,10 @@ def test_two_runs_at_once_share_the_work(slow: Path, imgtool: Imgtool) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "imgtool", *arguments, "--progress", "json"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
     ]

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stages": ("imgtool.cli.stages:stages", "List stages and makers with their parameters."),
     "models": ("imgtool.cli.models:models", "List models by task."),
     "store": ("imgtool.cli.stores:store", "Look into, verify, tidy and pack stores."),
+    "plugin": ("imgtool.cli.plugins:plugin", "List, disable and enable plugins."),
     "doctor": ("imgtool.cli.doctor:doctor", "Report devices, plugins and places."),
     "completion": ("imgtool.cli.completion:completion", "Print a completion script for a shell."),
 }
