@@ -16,7 +16,7 @@ from imgtool.engine.make import make_models
 from imgtool.engine.plan import resolve_instances, unique_labels
 from imgtool.engine.request import RunRequest, Schedule, StreamSource
 from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, commit_source
-from imgtool.errors import Interrupted, Status
+from imgtool.errors import InputEmpty, Interrupted, Status
 from imgtool.runtime.context import Runtime
 from imgtool.store import Store
 
@@ -174,9 +174,11 @@ def _open_source(
         return iter(request.rows.batches), request.rows.fields, request.rows.instance
     rows = iter(_lineage(request.rows, request.row))
     first = next(rows, None)
-    fields = () if first is None else tuple(name for name in first if name != "id")
+    if first is None:
+        raise InputEmpty("the input holds no rows", "Give a prompt, a file or a stream")
+    fields = tuple(name for name in first if name != "id")
     size = request.batch or max(1, DEFAULT_ROWS // expansion(request, registry))
-    whole = itertools.chain(() if first is None else (first,), rows)
+    whole = itertools.chain((first,), rows)
     return (commit_source(store, b) for b in batches_of(whole, size)), fields, SOURCE_KEY
 
 

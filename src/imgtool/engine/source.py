@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from imgtool.batch import Batch
-from imgtool.errors import BadRowId, InputEmpty
+from imgtool.errors import BadRowId
 from imgtool.store.keys import instance_key, source_batch_name
 
 if TYPE_CHECKING:
@@ -25,15 +25,12 @@ def batches_of(rows: Iterable[Mapping[str, Value]], size: int) -> Iterator[Batch
     Raises
     ------
     BadRowId : an id comes twice.
-    InputEmpty : there are no rows.
     """
     seen: set[str] = set()
     iterator = iter(rows)
     for number in itertools.count():
         chunk = list(itertools.islice(iterator, size))
         if not chunk:
-            if number == 0:
-                raise InputEmpty("the input holds no rows", "Give a prompt, a file or a stream")
             return
         ids = tuple(str(row["id"]) for row in chunk)
         for row_id in ids:

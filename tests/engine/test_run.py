@@ -1,0 +1,267 @@
+"""The engine over small real stages: planning, failures, memory, scopes, branches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import pytest
+
+from imgtool import fields
+from imgtool.batch import derive_seed
+from imgtool.declared import spec_of
+from imgtool.engine import events
+from imgtool.engine.facade import execute
+from imgtool.engine.request import OnError, RunRequest, Schedule
+from imgtool.errors import (
+    BadPipeline,
+    BadRowId,
+    InputEmpty,
+    MissingField,
+    OutOfMemory,
+    StageFailed,
+)
+from imgtool.pipeline import StageUse
+from imgtool.specs import Component, Spec
+from imgtool.stage import Bounds, Help, Stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from imgtool.batch import Batch
+
+
+@dataclass(frozen=True)
+class NoiseParams:
+    n: Annotated[int, Help("Children."), Bounds(1)] = 1
+    model: str = "m"
+
+
+class Noise(Stage[NoiseParams]):
+    id = "generate.noise"
+    consumes = (fields.PROMPT,)
+    produces = (fields.LATENTS,)
+
+    def process(self, batch: Batch) -> Batch:
+        many = batch.repeat(self.params.n)
+        return many.with_columns(latents=[np.full((4, 2, 2), r.random("x").random(), np.float32) for r in many])
+
+
+@dataclass(frozen=True)
+class DecodeParams:
+    model: str = "other"
+
+
+class Decode(Stage[DecodeParams]):
+    id = "decode.flat"
+    consumes = (fields.LATENTS,)
+    produces = (fields.IMAGE,)
+    default_of_family = True
+
+    def process(self, batch: Batch) -> Batch:
+        grey = [int(a.mean() * 255) for a in batch.arrays("latents")]
+        return batch.with_columns(image=[np.full((8, 8, 3), g, np.uint8) for g in grey])
+
+
+@dataclass(frozen=True)
+class NoParams:
+    pass
+
+
+class Bright(Stage[NoParams]):
+    id = "score.bright"
+    consumes = (fields.IMAGE,)
+    produces = (fields.score("bright"),)
+
+    def process(self, batch: Batch) -> Batch:
+        return batch.with_columns(score__bright=[float(a.mean()) for a in batch.arrays("image")])
+
+
+class Top(Stage[NoParams]):
+    id = "select.three"
+    scope = "run"
+    consumes = (fields.score("bright"),)
+
+    def process(self, batch: Batch) -> Batch:
+        values = batch.numbers("score.bright")
+        return batch.keep(sorted(sorted(range(len(batch)), key=lambda i: -values[i])[:3]))
+
+
+class Flaky(Stage[NoParams]):
+    """Fails on prompts that say so; `broken` is what is wrong with the world at the moment."""
+
+    id = "check.flaky"
+    consumes = (fields.PROMPT,)
+    broken = True
+
+    def process(self, batch: Batch) -> Batch:
+        if self.broken and any("bad" in text for text in batch.texts("prompt")):
+            raise ZeroDivisionError("bad prompt")
+        return batch
+
+
+class Greedy(Stage[NoParams]):
+    id = "check.greedy"
+    consumes = (fields.PROMPT,)
+    room = 3
+    sizes: list[int] = []  # noqa: RUF012 - filled by the test that reads it
+
+    def process(self, batch: Batch) -> Batch:
+        if len(batch) > self.room:
+            raise MemoryError
+        self.sizes.append(len(batch))
+        return batch
+
+
+STAGES: tuple[type[Stage[Any]], ...] = (Noise, Decode, Bright, Top, Flaky, Greedy)
+
+
+class SmallRegistry:
+    """The stages of this file, without plugins."""
+
+    def components(self, kind: str) -> list[Component]:
+        return [Component("stage", cls.id, "here:it") for cls in STAGES] if kind == "stage" else []
+
+    def specs(self, kind: str) -> list[Spec]:
+        return [self.spec(kind, c.name) for c in self.components(kind)]
+
+    def spec(self, kind: str, name: str) -> Spec:
+        cls = self.resolve(kind, name)
+        return spec_of(Component(kind, cls.id, "here:it"), cls)
+
+    def resolve(self, kind: str, name: str) -> type[Stage[Any]]:
+        return next(c for c in STAGES if c.id == name or (c.id.startswith(name) and c.default_of_family))
+
+    def notify(self, event: str, **arguments: object) -> None:
+        pass
+
+
+def rows(*prompts: str) -> list[dict[str, Any]]:
+    return [{"id": str(i), "prompt": p, "seed": derive_seed(0, i)} for i, p in enumerate(prompts)]
+
+
+def run(store: Path, uses: list[StageUse], given: list[dict[str, Any]], **more: Any) -> Any:
+    seen: list[events.Event] = []
+    request = RunRequest(tuple(uses), given, store, **more)
+    result = execute(request, SmallRegistry(), [seen.append])  # type: ignore[arg-type]
+    return result, seen
+
+
+def labels(seen: list[events.Event], kind: type) -> list[str]:
+    return [e.label for e in seen if isinstance(e, kind)]  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "s.zarr"
+
+
+SEARCH = [
+    StageUse("generate.noise", params={"n": 4}),
+    StageUse("score.bright"),
+    StageUse("select.three"),
+]
+
+
+@pytest.mark.parametrize("schedule", list(Schedule))
+def test_barrier_sees_every_row_and_batches_keep_their_numbers(store: Path, schedule: Schedule) -> None:
+    result, _ = run(store, SEARCH, rows(*"abcdefghij"), schedule=schedule)
+    found = list(result.rows())
+    every = [row for batch in result.read("score.bright") for row in batch]
+    best = sorted(every, key=lambda row: -row["score.bright"])[:3]
+    assert sorted(row.id for row in found) == sorted(row.id for row in best)
+    assert [name[:6] for name in result.batches["select.three"]] == ["000000", "000001", "000002"]
+
+
+def test_decode_is_inserted_with_the_model_that_made_the_latents(store: Path) -> None:
+    uses = [StageUse("generate.noise", params={"model": "mine"}), StageUse("score.bright")]
+    result, _ = run(store, uses, rows("a"))
+    inserted = [i for i in result.instances if i.inserted]
+    assert [(i.spec.id, i.params["model"]) for i in inserted] == [("decode.flat", "mine")]
+
+
+def test_stages_after_a_barrier_find_arrays_made_before_it(store: Path) -> None:
+    result, _ = run(store, SEARCH, rows(*"abcdef"))
+    for row in result.rows(("image", "latents")):
+        assert row["image"].shape == (8, 8, 3)
+        assert row["latents"].shape == (4, 2, 2)
+
+
+def test_bad_row_fails_alone_and_is_tried_again_on_request(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uses = [StageUse("check.flaky"), StageUse("generate.noise")]
+    result, _ = run(store, uses, rows("a", "bad", "c"))
+    assert {k: v.reason for k, v in result.failures.items()} == {"1": "ZeroDivisionError: bad prompt"}
+    assert [row.id for row in result.rows()] == ["0", "2"]
+    again, seen = run(store, uses, rows("a", "bad", "c"))
+    assert set(again.failures) == {"1"}
+    assert not labels(seen, events.StageOpened)
+    monkeypatch.setattr(Flaky, "broken", False)
+    mended, _ = run(store, uses, rows("a", "bad", "c"), retry_failed=True)
+    assert not mended.failures
+    assert [row.id for row in mended.rows()] == ["0", "1", "2"]
+
+
+def test_failed_row_passes_or_stops_when_told_to(store: Path, tmp_path: Path) -> None:
+    uses = [StageUse("check.flaky")]
+    passed, _ = run(store, uses, rows("a", "bad"), on_error=OnError.PASS)
+    assert sorted(row.id for row in passed.rows()) == ["0", "1"]
+    assert set(passed.failures) == {"1"}
+    with pytest.raises(StageFailed, match="row 1: ZeroDivisionError"):
+        run(tmp_path / "other.zarr", uses, rows("a", "bad"), on_error=OnError.STOP)
+
+
+def test_short_memory_halves_what_is_computed_at_once(store: Path) -> None:
+    Greedy.sizes.clear()
+    result, _ = run(store, [StageUse("check.greedy")], rows(*"abcdefgh"))
+    assert [row.id for row in result.rows()] == [str(i) for i in range(8)]
+    assert max(Greedy.sizes) == 2
+
+
+def test_row_that_does_not_fit_alone_stops_the_run(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Greedy, "room", 0)
+    with pytest.raises(OutOfMemory, match="row 0 alone"):
+        run(store, [StageUse("check.greedy")], rows("a", "b"))
+
+
+def test_missing_field_names_the_stages_that_could_give_it(store: Path) -> None:
+    with pytest.raises(MissingField) as caught:
+        run(store, [StageUse("score.bright")], rows("a"))
+    assert "'image'" in caught.value.message
+    assert "decode.flat" in caught.value.hint
+
+
+def test_branches_start_from_the_labelled_stage(store: Path) -> None:
+    uses = [
+        StageUse("generate.noise", label="draw", named=True),
+        StageUse("score.bright", label="first", named=True),
+        StageUse("score.bright", label="second", named=True, upstream="draw"),
+    ]
+    result, _ = run(store, uses, rows("a"))
+    assert [i.upstream for i in result.instances] == [None, 0, 1, 0, 3]
+
+
+def test_branch_from_nowhere_is_refused(store: Path) -> None:
+    with pytest.raises(BadPipeline, match="names no earlier stage"):
+        run(store, [StageUse("generate.noise", upstream="x")], rows("a"))
+
+
+def test_no_rows_and_repeated_ids_are_refused(store: Path) -> None:
+    with pytest.raises(InputEmpty):
+        run(store, [StageUse("generate.noise")], [])
+    with pytest.raises(BadRowId, match="comes twice"):
+        run(store, [StageUse("generate.noise")], [*rows("a"), *rows("b")])
+
+
+def test_stages_work_at_the_same_time(store: Path) -> None:
+    _, seen = run(store, SEARCH[:2], rows(*(str(i) for i in range(40))), batch=2)
+    last_of_first = max(e.at for e in seen if isinstance(e, events.BatchDone) and e.label == "generate.noise")
+    first_of_last = min(e.at for e in seen if isinstance(e, events.BatchStarted) and e.label == "score.bright")
+    assert first_of_last < last_of_first
+
+
+def test_one_row_is_computed_alone_with_the_same_result(store: Path, tmp_path: Path) -> None:
+    whole, _ = run(store, SEARCH[:2], rows(*"abc"))
+    wanted = {row.id: row["score.bright"] for row in whole.rows()}
+    alone, _ = run(tmp_path / "alone.zarr", SEARCH[:2], rows(*"abc"), row="1.2")
+    assert [(row.id, row["score.bright"]) for row in alone.rows()] == [("1.2", wanted["1.2"])]
