@@ -225,3 +225,41 @@ def test_a_plugin_that_raises_takes_nothing_else_down(
     assert ran.status == 0
     assert doctor.status == 1
     assert "oh no" in doctor.out
+
+
+def test_store_verify_names_what_is_bad_and_the_next_run_redoes_it(
+    imgtool: Imgtool, world: Path
+) -> None:
+    command = ["draw", "a", "b", "--store", "s.zarr", "--name", "demo", "--json"]
+    run = imgtool(*command)
+    chunk = next(path for path in world.glob("s.zarr/draw-*/*/image*/c/**/*") if path.is_file())
+    chunk.write_bytes(b"\0" * chunk.stat().st_size)
+
+    found = imgtool("store", "verify", "s.zarr")
+    again = imgtool(*command)
+    clean = imgtool("store", "verify", "s.zarr")
+
+    assert found.status == 1
+    assert "field image of run demo" in found.out
+    assert (again.out, clean.status) == (run.out, 0)
+
+
+def test_store_gc_removes_what_no_run_reaches(imgtool: Imgtool, world: Path) -> None:
+    for size in ("4", "8"):
+        imgtool("draw", "a", "--size", size, "--store", "s.zarr", "--name", "demo")
+
+    planned = imgtool("store", "gc", "s.zarr", "--dry-run")
+    done = imgtool("store", "gc", "s.zarr")
+
+    assert "would remove 1 batches" in planned.out
+    assert "removed 1 batches" in done.out
+    assert len(list(world.glob("s.zarr/draw-*"))) == 1
+
+
+def test_store_pack_writes_one_array_a_field(imgtool: Imgtool, world: Path) -> None:
+    imgtool("draw", "a", "b", "--store", "s.zarr")
+
+    answer = imgtool("store", "pack", "s.zarr", "-o", "packed.zarr")
+
+    assert (answer.status, answer.out) == (0, "packed.zarr\n")
+    assert list(world.glob("packed.zarr/image*"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import InputEmpty, UnknownComponent, near
-from imgtool.store.keys import batch_name
+from imgtool.store.verify import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,47 +58,33 @@ def last_batches(path: Path, run: str | None = None, label: str | None = None) -
             f"run {name!r} has no stage {label!r}",
             f"{near(label, labels)}Stages: {', '.join(labels)}",
         )
-    upstream_names = {record["source"]: tuple(record.get("batches", ()))}
-    instance, names = record["source"], upstream_names[record["source"]]
-    for stage in stages:
-        instance = stage["instance"]
-        names = names_of(store, instance, upstream_names.get(stage["upstream"], ()))
-        upstream_names[instance] = names
-        if stage["label"] == label:
-            break
+    chosen = [s["instance"] for s in stages if label in (None, s["label"])]
+    instance = chosen[-1] if chosen else record["source"]
+    names = sorted(reachable(store, record)[instance] & store.names(instance))
     if not names:
         raise InputEmpty(f"run {name!r} of {str(path)!r} has no rows yet")
     first = store.read(instance, names[0], None)
-    return Stored(store, name, instance, names, tuple(first.columns))
+    return Stored(store, name, instance, tuple(names), tuple(first.columns))
 
 
-def names_of(store: Store, instance: str, upstream_names: tuple[str, ...]) -> tuple[str, ...]:
-    """Committed batches of `instance` that were made of these of `upstream`."""
-    there = store.names(instance)
-    derived = [batch_name(int(n.split("-", 1)[0]), instance, n) for n in upstream_names]
-    found = tuple(name for name in derived if name in there)
-    if found or not there:
-        return found
-    # A barrier's names depend on all batches: what each was made of says which are meant.
-    wanted = set(upstream_names)
-    return tuple(sorted(name for name in there if _upstream(store, instance, name) in wanted))
+def newest_run(store: Store) -> str:
+    """Name of the run that was recorded last.
 
-
-def _upstream(store: Store, instance: str, name: str) -> str:
-    from imgtool.store.layout import META, attributes
-
-    upstream = attributes(store.path / instance / name / META)["upstream"]
-    return upstream[1] if upstream else ""
+    Raises
+    ------
+    InputEmpty : there is none.
+    """
+    names = store.runs()
+    if not names:
+        raise InputEmpty(f"store {str(store.path)!r} has no runs")
+    return max(names, key=lambda name: _recorded_at(store, name))
 
 
 def _record(store: Store, run: str | None) -> tuple[str, Mapping[str, Any]]:
-    names = store.runs()
-    if run is None:
-        if not names:
-            raise InputEmpty(f"store {str(store.path)!r} has no runs")
-        run = max(names, key=lambda name: _recorded_at(store, name))
+    run = run or newest_run(store)
     record = store.run(run)
     if record is None:
+        names = store.runs()
         raise UnknownComponent(
             f"store {str(store.path)!r} has no run {run!r}",
             f"{near(run, names)}Runs: {', '.join(names)}",
