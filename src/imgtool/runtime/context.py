@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,6 +55,12 @@ class Runtime:
     shared: Shared = field(default_factory=process_shared, repr=False)
     _held: list[Hashable] = field(default_factory=list, repr=False)
     _journal: Path | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        # Threads that spin at a barrier keep the one they wait for from a busy core: with another
+        # program on both of two cores, sampling took 35 s instead of 2. Read when torch is loaded.
+        if "torch" not in sys.modules:
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     def for_stage(self) -> Runtime:
         """A runtime of the same settings that holds no model yet."""
