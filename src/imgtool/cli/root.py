@@ -93,14 +93,15 @@ class Lazy(click.Group):
         own += [(item.name, item.summary) for item in registry.components("command")]
         lists = {"Commands": own}
         for title, kind in (("Stages", "stage"), ("Makers", "maker")):
-            lists[title] = [(c.name, _summary(registry, c)) for c in registry.components(kind)]
+            lists[title] = [(c.name, summary_of(registry, c)) for c in registry.components(kind)]
         for title, rows in lists.items():
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
 
 
-def _summary(registry: Registry, component: Component) -> str:
+def summary_of(registry: Registry, component: Component) -> str:
+    """One line about a component, from its spec where its plugin gave none."""
     if component.summary:
         return component.summary
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imgtool.cli.root import load_registry
+from imgtool.cli.root import load_registry, summary_of
 from imgtool.errors import UnknownComponent, near
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class ByKind(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and summaries, without importing anything."""
-        rows = [(name, c.summary) for name, c in sorted(self._named(ctx).items())]
+        registry = load_registry(ctx)
+        rows = [(name, summary_of(registry, c)) for name, c in sorted(self._named(ctx).items())]
         if rows:
             with formatter.section("Names"):
                 formatter.write_dl(rows)
