@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from imgtool.cli.output import Output
-    from imgtool.engine.facade import Plan
+    from imgtool.engine.planned import Plan
 
 SCHEMA = "imgtool.plan/1"
 
@@ -16,15 +16,18 @@ def show_plan(plan: Plan, output: Output) -> None:
     if output.mode == "json":
         output.json({"schema": SCHEMA, **plan.as_json()})
         return
+    output.line(f"run {plan.run} in {plan.store}: {plan.rows} rows in {plan.batches} batches")
+    for name in plan.makers:
+        output.line(f"makes @{name} first")
     output.rows(
         ("stage", "id", "rows", "done", "missing", "time", "memory", "why"),
         [
             (
                 f"{item.label} (inserted)" if item.inserted else item.label,
                 item.spec.id,
-                item.rows if item.rows is not None else "?",
+                item.rows,
                 item.done,
-                item.missing_batches if item.missing_batches is not None else "?",
+                item.missing_batches,
                 duration(item.est_seconds),
                 size(item.est_bytes),
                 item.reason,

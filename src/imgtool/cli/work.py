@@ -11,6 +11,7 @@ from imgtool.cli.place import run_name, store_path
 from imgtool.cli.root import load_registry
 from imgtool.errors import Status
 from imgtool.ui.progress import Bar, JsonProgress
+from imgtool.ui.timings import Timings, seconds_per_row
 from imgtool.ui.trace import Trace
 
 if TYPE_CHECKING:
@@ -52,16 +53,15 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
     ------
     ImgtoolError : what stopped it.
     """
-    from imgtool.engine import facade
-
     registry = load_registry(ctx)
     output = Output.of(options)
     stages = with_pictures(job, options, output, registry)
     request = request_for(job, stages, options)
     if options.plan:
         from imgtool.cli.plans import show_plan
+        from imgtool.engine.planned import plan
 
-        show_plan(facade.plan(request, registry), output)
+        show_plan(plan(request, registry, seconds_per_row()), output)
         return Status.DONE
     check_output(options)
     if not stages and job.source.is_committed:
@@ -156,10 +156,10 @@ def _run(
     outlets = _outlets(request, options, output)
     fields = tuple(sorted(fields_after(job, request.stages, registry) | {"seed"}))
     tail = Tail(outlets, fields)
-    bar, trace = _progress(output), _trace(options)
+    bar, trace, timings = _progress(output), _trace(options), Timings()
     whole = False
     try:
-        observers = [observer for observer in (tail, bar, trace) if observer is not None]
+        observers = [observer for observer in (tail, bar, trace, timings) if observer]
         result = facade.execute(request, registry, observers)
         whole = not job.source.was_cut
     finally:
@@ -168,6 +168,7 @@ def _run(
             bar.clear()
         if trace is not None:
             trace.write()
+        timings.write()
     _report_outlets(outlets, output)
     _report_failures(result, output)
     job.source.check_whole()
