@@ -124,17 +124,17 @@ def test_embeddings_alone_are_refused_where_they_do_not_suffice(
 
 def test_option_acts(tiny_folder: Folder, opened: Open) -> None:
     plain = draw(opened, tiny_folder("sd"))["latents"][0]
-    rescaled = draw(opened, tiny_folder("sd"), options=("guidance_rescale=0.7",))["latents"][0]
+    rescaled = draw(opened, tiny_folder("sd"), option=("guidance_rescale=0.7",))["latents"][0]
     assert not np.allclose(plain, rescaled)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"options": ("guidence_rescale=1",)}, "takes no option 'guidence_rescale'"),
-        ({"options": ("clip_skip",)}, "has no '='"),
-        ({"options": ("guidance_rescale=much",)}, "takes a value like"),
-        ({"options": ("latents=1",)}, "takes no option 'latents'"),
+        ({"option": ("guidence_rescale=1",)}, "takes no option 'guidence_rescale'"),
+        ({"option": ("clip_skip",)}, "has no '='"),
+        ({"option": ("guidance_rescale=much",)}, "takes a value like"),
+        ({"option": ("latents=1",)}, "takes no option 'latents'"),
         ({"scheduler": "eulr"}, "scheduler 'eulr' is unknown"),
         ({"scheduler": "flow-euler"}, "does not fit this model"),
         ({"width": 30}, "width 30 is not a multiple of 8"),
@@ -149,7 +149,7 @@ def test_what_the_model_does_not_take_is_refused(
 
 def test_refusal_names_what_is_accepted(tiny_folder: Folder, opened: Open) -> None:
     with pytest.raises(BadParams) as caught:
-        draw(opened, tiny_folder("sd"), options=("clip_skp=1",))
+        draw(opened, tiny_folder("sd"), option=("clip_skp=1",))
     assert "did you mean 'clip_skip'?" in caught.value.hint
     assert "guidance_rescale" in caught.value.hint
 

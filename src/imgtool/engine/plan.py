@@ -166,7 +166,8 @@ class _Chain:
         while index is not None:
             instance = self.instances[index]
             if fields.LATENTS.name in {f.name for f in instance.spec.produces}:
-                params = {"model": instance.params["model"]} if "model" in instance.params else {}
+                known = {param.name for param in self.registry.spec("stage", "decode").params}
+                params = {name: v for name, v in instance.params.items() if name in known}
                 break
             index = instance.upstream
         return StageUse(use="decode", label="decode", params=params)

@@ -13,7 +13,7 @@ from imgtool_generate.capability import Capability, default_size, inspect_pipeli
 from imgtool_generate.loading import load_pipeline, recommended
 from imgtool_generate.options import read_options
 from imgtool_generate.prompts import prompt_arguments, warn_of_long_prompts
-from imgtool_generate.schedule import make_scheduler
+from imgtool_generate.schedule import check_name, make_scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,9 +58,10 @@ class Sampler:
         ------
         ModelUnusable, BadParams : see `Diffusers.open`.
         """
+        check_name(params.scheduler)
         pipe = load_pipeline(params.model, params.lora, params.offload, runtime)
         capability = inspect_pipeline(pipe)
-        options = read_options(params.options, capability)
+        options = read_options(params.option, capability)
         pipe.scheduler = make_scheduler(params.scheduler, pipe.scheduler)
         width, height = settle_size(params, pipe, capability)
         advice = recommended(runtime.model(params.model, "text-to-image").path)

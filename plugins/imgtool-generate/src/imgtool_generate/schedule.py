@@ -8,23 +8,35 @@ from imgtool.api import BadParams
 from imgtool_generate.samplers import CHOICES, SamplerChoice, find
 
 
+def check_name(name: str) -> None:
+    """Refuse a scheduler name that is none, before anything is loaded.
+
+    Raises
+    ------
+    BadParams : with the names that there are.
+    """
+    if name and find(name) is None:
+        raise BadParams(f"scheduler {name!r} is unknown", f"Known: {', '.join(CHOICES)}")
+
+
 def make_scheduler(name: str, current: Any) -> Any:
     """A new scheduler for a model whose own is `current`; an empty name: a fresh copy of that.
 
     Raises
     ------
-    BadParams : the name is unknown, or that scheduler does not fit the model.
+    BadParams : that scheduler does not fit the model.
     """
     import diffusers
 
     if not name:
         return type(current).from_config(current.config)
-    short = find(name)
+    check_name(name)
+    short = find(name) or ""
     flow = is_flow(current)
     fitting = [key for key, choice in CHOICES.items() if _fits(choice, flow)]
-    if short is None or short not in fitting:
-        what = "does not fit this model" if short else "is unknown"
-        raise BadParams(f"scheduler {name!r} {what}", f"It takes: {', '.join(fitting)}")
+    if short not in fitting:
+        hint = f"It takes: {', '.join(fitting)}"
+        raise BadParams(f"scheduler {name!r} does not fit this model", hint)
     choice = CHOICES[short]
     settings = {**choice.settings, **(choice.flow or {})} if flow else choice.settings
     cls = getattr(diffusers, choice.class_name)

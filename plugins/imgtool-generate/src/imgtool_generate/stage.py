@@ -55,9 +55,10 @@ class Params:
         str, Help("Scheduler; empty: the model's own."), Choices(SHORT_NAMES, closed=False)
     ] = ""
     lora: Annotated[tuple[str, ...], Help("LoRAs as path:weight."), ModelRef("lora")] = ()
-    options: Annotated[
-        tuple[str, ...], Help("Further options of the model's pipeline, as key=value.")
+    option: Annotated[
+        tuple[str, ...], Help("Further option of the model's pipeline, as key=value.")
     ] = ()
+    vae_tiling: Annotated[bool, Help("Decode in tiles: less memory, seams may show.")] = False
     offload: Annotated[
         str,
         Help("Keep weights off the device until used."),
