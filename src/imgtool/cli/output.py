@@ -51,6 +51,11 @@ class Output:
             mode, _progress(options.progress), colour, PREVIEWS if colour and mode == "table" else 0
         )
 
+    @property
+    def keeps_stream(self) -> bool:
+        """Whether the stream goes into a file, whose rows must then stay where it says."""
+        return self.mode == "stream" and _is_file()
+
     @classmethod
     def plain(cls, json: bool = False) -> Output:
         """The answer's form for a command that lists things."""
@@ -112,6 +117,13 @@ def _progress(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     return "bar" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else "none"
+
+
+def _is_file() -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _takes_stream() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from imgtool.paths import cache_dir
+from imgtool.unnamed import unnamed_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ def store_path(options: RunOptions, upstream: Path | None = None) -> Path:
     """The store of a run: as named, else that of the upstream command, else the user's cache."""
     if options.store is not None:
         return options.store
-    return upstream or cache_dir() / "runs.zarr"
+    return upstream or unnamed_store()
 
 
 def run_name(options: RunOptions, base: str, *what: object) -> str:

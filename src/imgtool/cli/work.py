@@ -13,6 +13,7 @@ from imgtool.errors import Status
 from imgtool.ui.progress import Bar, JsonProgress
 from imgtool.ui.timings import Timings, seconds_per_row
 from imgtool.ui.trace import Trace
+from imgtool.unnamed import evict, in_use, touch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +57,7 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
     registry = load_registry(ctx)
     output = Output.of(options)
     stages = with_pictures(job, options, output, registry)
-    request = request_for(job, stages, options)
+    request = request_for(job, stages, options, output)
     if options.plan:
         from imgtool.cli.plans import show_plan
         from imgtool.engine.planned import plan
@@ -64,12 +65,17 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
         show_plan(plan(request, registry, seconds_per_row()), output)
         return Status.DONE
     check_output(options)
-    if not stages and job.source.is_committed:
-        return _hand_on(job, request, options, output)
-    return _run(job, request, options, output, registry)
+    with in_use(request.store):
+        if not stages and job.source.is_committed:
+            return _hand_on(job, request, options, output)
+        status = _run(job, request, options, output, registry)
+    evict()
+    return status
 
 
-def request_for(job: Job, stages: Sequence[StageUse], options: RunOptions) -> RunRequest:
+def request_for(
+    job: Job, stages: Sequence[StageUse], options: RunOptions, output: Output
+) -> RunRequest:
     """What the engine is asked for."""
     from imgtool.engine.request import OnError, RunRequest, Schedule
 
@@ -96,7 +102,7 @@ def request_for(job: Job, stages: Sequence[StageUse], options: RunOptions) -> Ru
         row=options.row,
         schedule=Schedule(options.schedule),
         offline=job.source.untrusted,
-        attributes=dict(job.attributes),
+        attributes={**job.attributes, **({"pinned": True} if output.keeps_stream else {})},
     )
 
 
@@ -161,6 +167,7 @@ def _run(
     try:
         observers = [observer for observer in (tail, bar, trace, timings) if observer]
         result = facade.execute(request, registry, observers)
+        touch(result.store, result.run_name)
         whole = not job.source.was_cut
     finally:
         tail.finish(whole)

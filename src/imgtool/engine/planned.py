@@ -117,14 +117,14 @@ def _source(
     request: RunRequest, registry: Registry, store: Store | None
 ) -> tuple[list[str], int, Sequence[str], str]:
     """Names of source batches, count of rows, their fields, and their instance."""
+    names: list[str]
     if isinstance(request.rows, StreamSource):
         names = list(request.rows.batches)
         key = request.rows.instance
         rows = sum(len(store.read(key, name)) for name in names) if store else 0
         return names, rows, request.rows.fields, key
     size = request.batch or max(1, DEFAULT_ROWS // expansion(request, registry))
-    names: list[str] = []
-    rows = 0
+    rows, names = 0, []
     fields: tuple[str, ...] = ()
     for batch in batches_of(request.rows, size):
         names.append(source_batch_name(batch.number, SOURCE_KEY, batch))
