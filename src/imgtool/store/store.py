@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from imgtool.batch import Batch, Failure
 from imgtool.errors import StoreDamaged, StoreNotFound, StoreReadOnly, StoreTooNew
 from imgtool.store import arrays, layout
-from imgtool.store.atomic import committed_folder, explained, write_file, write_synced
+from imgtool.store.atomic import MARK, committed_folder, explained, write_file, write_synced
 from imgtool.store.keys import FORMAT
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Store:
         """
         root = path / layout.META
         if not root.exists():
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and not _is_empty(path) and not root.exists():
                 raise StoreNotFound(f"{str(path)!r} is no imgtool store", "Give another --store")
             if mode == "r":
                 raise StoreNotFound(f"no store at {str(path)!r}", "Run something with --store first")
@@ -249,6 +249,11 @@ class Store:
             if folder.exists():
                 folder.rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _is_empty(path: Path) -> bool:
+    # Another process may be making the store now: its temporary file is no content.
+    return path.is_dir() and all(p.name.startswith(MARK) for p in path.iterdir())
 
 
 @contextmanager
