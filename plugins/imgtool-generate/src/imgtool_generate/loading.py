@@ -42,7 +42,7 @@ def load_pipeline(ref: str, loras: Sequence[str], offload: str, runtime: Runtime
         if model.kind == "single-file":
             pipe = _from_single_file(model.path, runtime)
         else:
-            pipe = _from_folder(model.path, runtime)
+            pipe = _from_folder(model.path, runtime, share_vae=offload == "none")
         _add_loras(pipe, [(lora.path, weight) for lora, weight in active])
         return _place(pipe, offload, runtime)
 
@@ -108,14 +108,15 @@ def _shared_vae(folder: Path, runtime: Runtime, dtype: torch.dtype) -> Any:
     return runtime.load_once(key, load)
 
 
-def _from_folder(folder: Path, runtime: Runtime) -> Any:
+def _from_folder(folder: Path, runtime: Runtime, share_vae: bool) -> Any:
     index = model_index(folder)
     cls = _pipeline_class(str(index.get("_class_name", "")), folder)
     given: dict[str, Any] = {name: None for name in UNUSED if index.get(name)}
     if "safety_checker" in index:
         given["safety_checker"] = None
         given["requires_safety_checker"] = False
-    if index.get("vae"):
+    # Offloading moves its nets about, which a decoder that shares one would not survive.
+    if index.get("vae") and share_vae:
         given["vae"] = _shared_vae(folder, runtime, runtime.torch_dtype)
     with explained(str(folder)):
         return cls.from_pretrained(
