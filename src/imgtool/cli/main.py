@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and exit with its status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _interrupt)
+    if "--help" not in arguments:
+        _hear_termination()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # JSON is UTF-8, whatever the locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -132,6 +132,12 @@ def _one_line(text: str) -> str:
 def _before_texts(arguments: Sequence[str]) -> list[str]:
     listed = list(arguments)
     return listed[: listed.index("--")] if "--" in listed else listed
+
+
+def _hear_termination() -> None:
+    import signal
+
+    signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
