@@ -14,6 +14,8 @@ from imgtool import __version__
 from imgtool.errors import AmbiguousComponent, BrokenPlugin, UnknownComponent, near
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from imgtool.registry import Registry
     from imgtool.specs import Component
 
@@ -79,6 +81,15 @@ class Lazy(click.Group):
                 self.parse_args(ctx, args)
             self._refuse(ctx, name)
         return name, command, args[1:]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names alone; click would make every command to see whether it is hidden."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        names = self.list_commands(ctx)
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
     def _refuse(self, ctx: click.Context, name: str) -> NoReturn:
         raise UnknownComponent(
