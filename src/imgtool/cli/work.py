@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from imgtool.cli.consent import may_download
 from imgtool.cli.output import Output
 from imgtool.cli.place import run_name, store_path
 from imgtool.cli.root import load_registry
@@ -57,7 +58,7 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
     registry = load_registry(ctx)
     output = Output.of(options)
     stages = with_pictures(job, options, output, registry)
-    request = request_for(job, stages, options, output)
+    request = request_for(job, stages, options, output, registry)
     if options.plan:
         from imgtool.cli.plans import show_plan
         from imgtool.engine.planned import plan
@@ -74,7 +75,7 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
 
 
 def request_for(
-    job: Job, stages: Sequence[StageUse], options: RunOptions, output: Output
+    job: Job, stages: Sequence[StageUse], options: RunOptions, output: Output, registry: Registry
 ) -> RunRequest:
     """What the engine is asked for."""
     from imgtool.engine.request import OnError, RunRequest, Schedule
@@ -101,7 +102,7 @@ def request_for(
         retry_failed=options.retry_failed,
         row=options.row,
         schedule=Schedule(options.schedule),
-        offline=job.source.untrusted,
+        offline=job.source.untrusted or not may_download(stages, registry),
         attributes={**job.attributes, **({"pinned": True} if output.keeps_stream else {})},
     )
 
