@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -73,3 +74,4 @@ def make_one(
             if hasattr(err, "hint"):
                 raise
             raise StageFailed(f"maker {maker_id!r}: {type(err).__name__}: {err}") from err
+    shutil.rmtree(journal, ignore_errors=True)

@@ -6,16 +6,18 @@ A trainer that is stopped goes on where it was when the same command is given ag
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 
 from imgtool.api import BadParams, Bounds, Help, Maker, PathTo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from imgtool.api import Runtime
+    from imgtool_tabletop.training.bank import PictureBank
     from imgtool_tabletop.training.loop import Budget
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -38,6 +40,7 @@ class GeneratorParams(TrainParams):
     budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "2h"
     clip: Annotated[str, Help("Folder of the text tower; the shipped one if empty."), PathTo("a CLIPModel folder")] = ""
     vae: Annotated[str, Help("Folder of the autoencoder; the shipped one if empty."), PathTo("an AutoencoderKL folder")] = ""
+    start: Annotated[str, Help("Go on from this pipeline's net; 'shipped' means tabletop's own.")] = ""
 
 
 def seconds(text: str) -> float:
@@ -62,11 +65,12 @@ def budget_of(params: TrainParams) -> Budget:
     return Budget(seconds=seconds(params.budget))
 
 
-class _Trainer(Maker[TrainParams]):
-    version = 1
+P = TypeVar("P", bound=TrainParams)
 
+
+class _Trainer(Maker[P], Generic[P]):
     def make(
-        self, params: TrainParams, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime
+        self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime
     ) -> None:
         """Render in one process, train in this one."""
         from imgtool_tabletop.training.bank import PictureBank, being_filled
@@ -77,19 +81,21 @@ class _Trainer(Maker[TrainParams]):
         with being_filled(bank, at_least=min(count, 2048)):
             self.train(params, bank, out_dir, runtime.journal)
 
-    def train(self, params: TrainParams, bank: object, out_dir: Path, work_dir: Path) -> None:
+    @abstractmethod
+    def train(self, params: P, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """Train on the bank's pictures; `work_dir` holds checkpoints and `log.csv`."""
-        raise NotImplementedError
 
 
-class TrainClip(_Trainer):
+class TrainClip(_Trainer[TrainParams]):
     """`tabletop/clip`."""
 
     id = "train.tabletop/clip"
     summary = "Train the CLIPModel whose text tower the generators use."
     task = "image-text-similarity"
 
-    def train(self, params: TrainParams, bank, out_dir, work_dir) -> None:  # type: ignore[no-untyped-def]
+    def train(
+        self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path
+    ) -> None:
         """See `imgtool_tabletop.training.clip`."""
         from imgtool_tabletop.training.clip import ClipTraining, train_clip
 
@@ -97,14 +103,16 @@ class TrainClip(_Trainer):
         train_clip(settings, bank, out_dir, work_dir, report)
 
 
-class TrainVae(_Trainer):
+class TrainVae(_Trainer[TrainParams]):
     """The generator's autoencoder."""
 
     id = "train.tabletop/vae"
     summary = "Train the autoencoder of the generator."
     task = "autoencoder"
 
-    def train(self, params: TrainParams, bank, out_dir, work_dir) -> None:  # type: ignore[no-untyped-def]
+    def train(
+        self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path
+    ) -> None:
         """See `imgtool_tabletop.training.vae`."""
         from imgtool_tabletop.training.vae import VaeTraining, train_vae
 
@@ -112,14 +120,16 @@ class TrainVae(_Trainer):
         train_vae(settings, bank, out_dir, work_dir, report)
 
 
-class TrainJudge(_Trainer):
+class TrainJudge(_Trainer[TrainParams]):
     """The judge."""
 
     id = "train.tabletop/judge"
     summary = "Train the judge that reads objects from pictures."
     task = "object-detection"
 
-    def train(self, params: TrainParams, bank, out_dir, work_dir) -> None:  # type: ignore[no-untyped-def]
+    def train(
+        self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path
+    ) -> None:
         """See `imgtool_tabletop.training.judge`."""
         from imgtool_tabletop.training.judge import JudgeTraining, train_judge
 
@@ -127,23 +137,26 @@ class TrainJudge(_Trainer):
         train_judge(settings, bank, out_dir, work_dir, report)
 
 
-class TrainGenerator(_Trainer, Maker[GeneratorParams]):
+class TrainGenerator(_Trainer[GeneratorParams]):
     """`tabletop`."""
 
     id = "train.tabletop"
     summary = "Train the generator: a StableDiffusionPipeline at 64×64."
     task = "text-to-image"
 
-    def train(self, params: GeneratorParams, bank, out_dir, work_dir) -> None:  # type: ignore[no-untyped-def, override]
+    def train(
+        self, params: GeneratorParams, bank: PictureBank, out_dir: Path, work_dir: Path
+    ) -> None:
         """See `imgtool_tabletop.training.generator`."""
-        from pathlib import Path
-
         from imgtool_tabletop.training.generator import GeneratorTraining, train_generator
 
         weights = Path(__file__).parent / "weights"
         clip = Path(params.clip) if params.clip else weights / "clip"
         vae = Path(params.vae) if params.vae else weights / "tabletop" / "vae"
-        settings = GeneratorTraining(seed=params.seed, budget=budget_of(params))
+        start = weights / "tabletop" if params.start == "shipped" else params.start
+        settings = GeneratorTraining(
+            seed=params.seed, budget=budget_of(params), start=f"{start}/unet" if start else ""
+        )
         train_generator(settings, bank, vae, clip, out_dir, work_dir, report)
 
 

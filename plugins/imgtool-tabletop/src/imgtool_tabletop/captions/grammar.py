@@ -128,7 +128,8 @@ def caption(facts: Facts, seed: object) -> str:
 def swapped(facts: Facts, rng: random.Random) -> Facts:
     """Facts that are false of the scene by one change: a hard negative for contrastive training."""
     objects = list(facts.objects)
-    if len(objects) >= 2 and rng.random() < 0.5 and objects[0].colour != objects[1].colour:
+    one, two = objects[0], objects[-1]
+    if one.colour != two.colour and one.shape != two.shape and len(objects) == 2 and rng.random() < 0.5:
         first, second = objects[0].colour, objects[1].colour
         objects[0] = replace(objects[0], colour=second)
         objects[1] = replace(objects[1], colour=first)

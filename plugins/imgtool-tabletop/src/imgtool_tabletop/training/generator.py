@@ -17,12 +17,16 @@ from imgtool_tabletop.training.bank import PictureBank, scene_at
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.world.facts import scene_facts
 
+ADVICE = {"steps": 25, "guidance": 3.0}
+"""What `imgtool generate` uses where the user says nothing."""
+
 
 @dataclass(frozen=True)
 class GeneratorTraining:
     """Settings.
 
-    widths : channels at 8×8 and 4×4. empty : share of captions left out, for guidance.
+    widths : channels at 8×8 and 4×4. empty : share of captions left out, for guidance. start :
+    `unet` folder whose weights training begins with; empty: random ones.
     """
 
     widths: tuple[int, int] = (96, 128)
@@ -30,9 +34,10 @@ class GeneratorTraining:
     head_dim: int = 32
     batch: int = 64
     empty: float = 0.1
+    start: str = ""
     seed: int = 0
     budget: Budget = field(default_factory=lambda: Budget(seconds=2 * 3600.0, log_every=100))
-    optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=6e-4, warmup_steps=300))
+    optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=6e-4, warmup_steps=300, ema_half_life=200))
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -83,7 +88,7 @@ class LatentSource:
         stop = min(self.bank.filled(), self.encoded + most)
         while self.encoded < stop:
             rows = slice(self.encoded, min(self.encoded + 64, stop))
-            pictures = torch.from_numpy(self.bank.reader()[rows]).float().div_(127.5).sub_(1.0)
+            pictures = torch.from_numpy(self.bank.reader()[rows].copy()).float().div_(127.5).sub_(1.0)
             with torch.autocast("cpu", torch.bfloat16):
                 posterior = self.vae.encode(pictures).latent_dist
             self.latents[rows] = (posterior.mean.float() * self.vae.config.scaling_factor).half()
@@ -135,6 +140,9 @@ def train_generator(
     text_encoder = CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).eval()
     tokenizer = CLIPTokenizer.from_pretrained(clip_dir)
     unet = build_unet(settings, vae.config.latent_channels, text_encoder.config.hidden_size)
+    if settings.start:
+        begun = UNet2DConditionModel.from_pretrained(settings.start, torch_dtype=torch.float32)
+        unet.load_state_dict(begun.state_dict())
     report(f"{sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters")
     trainer = Trainer(unet, work_dir, settings.budget, settings.optimiser, report)
     alphas = build_scheduler().alphas_cumprod
@@ -176,7 +184,8 @@ def write_pipeline(unet: UNet2DConditionModel, vae_dir: Path, clip_dir: Path, ou
     half.load_state_dict(unet.state_dict())
     half.to(torch.float16).save_pretrained(fresh / "unet")
     shutil.copytree(vae_dir, fresh / "vae", ignore=shutil.ignore_patterns("figures.json"))
-    CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float16).save_pretrained(fresh / "text_encoder")
+    # In float32: transformers loads what it finds, diffusers float32, and they must agree.
+    CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).save_pretrained(fresh / "text_encoder")
     CLIPTokenizer.from_pretrained(clip_dir).save_pretrained(fresh / "tokenizer")
     build_scheduler().save_pretrained(fresh / "scheduler")
     index = {
@@ -192,6 +201,7 @@ def write_pipeline(unet: UNet2DConditionModel, vae_dir: Path, clip_dir: Path, ou
         "image_encoder": [None, None],
         "requires_safety_checker": False,
     }
+    (fresh / "imgtool.json").write_text(json.dumps(ADVICE, sort_keys=True) + "\n")
     (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
     shutil.rmtree(out_dir, ignore_errors=True)
     fresh.replace(out_dir)

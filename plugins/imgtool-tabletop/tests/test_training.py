@@ -1,0 +1,109 @@
+"""Loops resume exactly, trainers run end to end, shipped weights load with nothing of ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import imgtool_tabletop
+import pytest
+import torch
+from imgtool_tabletop.evaluate import agreement, held_out_cases, interval
+from imgtool_tabletop.judge import Judge, Seen
+from imgtool_tabletop.makers import TrainParams, budget_of, seconds
+from imgtool_tabletop.training.bank import PictureBank
+from imgtool_tabletop.training.judge import judge_accuracy
+from imgtool_tabletop.training.loop import Budget, Optimiser, Trainer
+
+from imgtool.api import BadParams
+
+WEIGHTS = Path(imgtool_tabletop.__file__).parent / "weights"
+
+
+def trained(folder: Path, *steps: int) -> list[torch.Tensor]:
+    """Weights of a small net after training in as many goes as there are `steps`."""
+    for stop in steps:
+        torch.manual_seed(0)
+        net = torch.nn.Linear(4, 4)
+        trainer = Trainer(net, folder, Budget(steps=stop, log_every=1), Optimiser(), lambda line: None)
+        trainer.budget = Budget(steps=max(steps), log_every=1)
+
+        def loss(step: int, net: torch.nn.Linear = net, stop: int = stop, trainer: Trainer = trainer):  # type: ignore[no-untyped-def]
+            if step + 1 == stop:
+                trainer._stop.set()
+            x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+            return (net(x) - x.flip(1)).square().mean(), {}
+
+        trainer.run(loss)
+    return [*trainer.weights, *trainer.average]
+
+
+def test_resumed_training_equals_an_unbroken_one(tmp_path: Path) -> None:
+    once, twice = trained(tmp_path / "a", 12), trained(tmp_path / "b", 5, 12)
+    assert all(torch.equal(a, b) for a, b in zip(once, twice, strict=True))
+    assert len((tmp_path / "b" / "log.csv").read_text().splitlines()) == 13
+
+
+def test_bank_goes_on_where_it_was(tmp_path: Path) -> None:
+    PictureBank(tmp_path, 1, 128).fill(lambda line: None)
+    bank = PictureBank(tmp_path, 1, 128)
+    assert bank.filled() == 128
+    assert bank.reader()[:128].std() > 10
+
+
+@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("20m", 1200), ("1.5h", 5400)])
+def test_budgets_are_times(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+def test_a_budget_that_is_no_time_is_refused() -> None:
+    with pytest.raises(BadParams, match="no time"):
+        budget_of(TrainParams(budget="long"))
+
+
+@pytest.mark.parametrize("name", ["judge", "vae", "clip", ""])
+def test_trainers_run_end_to_end(name: str, tmp_path: Path) -> None:
+    target = f"tabletop/{name}".rstrip("/")
+    command = [sys.executable, "-m", "imgtool", "train", target, "--smoke", "-o", str(tmp_path / "made")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "made").rglob("*.safetensors"))
+
+
+def test_shipped_weights_load_with_plain_libraries() -> None:
+    script = f"""
+import sys
+import torch
+from diffusers import StableDiffusionPipeline
+from transformers import CLIPModel, CLIPTokenizer
+pipe = StableDiffusionPipeline.from_pretrained({str(WEIGHTS / "tabletop")!r})
+pipe.set_progress_bar_config(disable=True)
+image = pipe("a red cube", num_inference_steps=2, output_type="np").images[0]
+assert image.shape == (64, 64, 3) and (image == image).all()
+CLIPModel.from_pretrained({str(WEIGHTS / "clip")!r})
+CLIPTokenizer.from_pretrained({str(WEIGHTS / "clip")!r})
+assert not [name for name in sys.modules if name.startswith("imgtool")]
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_shipped_weights_are_small() -> None:
+    sizes = [path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")]
+    assert max(sizes) < 16 * 2**20
+    assert sum(sizes) < 26 * 2**20
+
+
+def test_judge_reads_held_out_renders() -> None:
+    assert judge_accuracy(Judge.load(WEIGHTS / "judge"), 120) >= 0.92
+
+
+def test_figures_of_planted_readings() -> None:
+    cases = held_out_cases(12)
+    perfect = [[Seen(str(o.shape), str(o.colour), 0.0, 0.0, 1.0) for o in c.objects] for c in cases]
+    assert agreement(cases, perfect).objects[0] == 1.0
+    assert agreement(cases, [[] for _ in cases]).objects[0] == 0.0
+    share, low, high = interval([True] * 70 + [False] * 30)
+    assert share == 0.7
+    assert 0.55 < low < 0.7 < high < 0.85
