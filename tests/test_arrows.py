@@ -19,7 +19,7 @@ LAYERS = [
     {"fields", "batch", "stage", "specs"},
     {"declared", "hookspecs", "params", "specdump", "spec_cache", "specrun", "registry", "store",
      "runtime", "toml_lines", "pictures"},
-    {*PIPELINE, "engine", "stream", "builtin", "inputs", "recipe"},
+    {*PIPELINE, "engine", "stream", "builtin", "inputs", "recipe", "unnamed"},
     {"ui", "testing"},
     {"cli", "__main__"},
 ]  # fmt: skip

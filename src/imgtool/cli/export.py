@@ -31,7 +31,7 @@ def _export(ctx: click.Context, /, **values: object) -> int:
     inputs = values["inputs"]
     assert isinstance(inputs, tuple)
     source = _source(inputs, values) or open_source(inputs, ctx.meta["texts"], {}, options)
-    return perform(ctx, Job("export", (), source), options)
+    return perform(ctx, Job("export", (), source, is_end=True), options)
 
 
 def _source(inputs: tuple[str, ...], values: dict[str, object]) -> Source | None:

@@ -37,7 +37,7 @@ class Output:
     table_rows: int = TABLE_ROWS
 
     @classmethod
-    def of(cls, options: RunOptions) -> Output:
+    def of(cls, options: RunOptions, *, streams: bool = True) -> Output:
         """The answer's form for a command that runs rows."""
         terminal = sys.stdout.isatty()
         if options.json:
@@ -45,7 +45,7 @@ class Output:
         elif terminal:
             mode = "table"
         else:
-            mode = "stream" if _takes_stream() else "none"
+            mode = "stream" if streams and _takes_stream() else "none"
         colour = terminal and may_colour()
         return cls(
             mode, _progress(options.progress), colour, PREVIEWS if colour and mode == "table" else 0

@@ -38,6 +38,8 @@ class Job:
     ----------
     base : what the run is called before anything is added to it.
     attributes : further facts for the run's record.
+    exact_name : `base` is the whole name.
+    is_end : the rows are not meant for another command: no stream is written.
     """
 
     base: str
@@ -46,6 +48,7 @@ class Job:
     makers: tuple[MakerUse, ...] = ()
     attributes: Mapping[str, object] = field(default_factory=dict)
     exact_name: bool = False
+    is_end: bool = False
 
 
 def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
@@ -56,7 +59,7 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
     ImgtoolError : what stopped it.
     """
     registry = load_registry(ctx)
-    output = Output.of(options)
+    output = Output.of(options, streams=not job.is_end)
     stages = with_pictures(job, options, output, registry)
     request = request_for(job, stages, options, output, registry)
     if options.plan:
