@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*/*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*/*.md")), *sorted(ROOT.glob("plugins/*/README.md"))]
 BLOCK = re.compile(r"(?:<!-- ([^>]*) -->\n)?```(sh|toml|make|python)\n(.*?)```", re.DOTALL)
 
 
@@ -22,20 +23,22 @@ def blocks(page: Path) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_is_run_or_says_why_not(page: Path) -> None:
     for mark, kind, text in blocks(page):
-        fits = mark == "run" or mark.startswith(("file: ", "not run: "))
+        fits = mark in ("run", "run python") or mark.startswith(("file: ", "not run: "))
         assert fits or text.startswith("make demo"), f"{page.name}: unmarked {kind} block"
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if any(b[0] == "run" for b in blocks(p))], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if any(b[0].startswith("run") for b in blocks(p))], ids=lambda p: p.parent.name + "/" + p.name)
 def test_blocks_of_a_page_run_after_one_another(page: Path, tmp_path: Path) -> None:
+    if shutil.which("jq") is None and any("| jq " in text for _, _, text in blocks(page)):
+        pytest.skip("jq is not installed")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for mark, _, text in blocks(page):
         if mark.startswith("file: "):
             (tmp_path / mark.removeprefix("file: ")).write_text(text)
-        elif mark == "run":
-            script = f"set -euo pipefail\n{text}"
+        elif mark.startswith("run"):
+            shell = ["bash", "-euo", "pipefail", "-c"] if mark == "run" else [sys.executable, "-c"]
             done = subprocess.run(
-                ["bash", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path},
+                [*shell, text], cwd=tmp_path, env={**os.environ, "PATH": path},
                 capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False,
             )
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
