@@ -98,9 +98,11 @@ def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return not _value(operand, values)
         case ast.UnaryOp(operand=operand):
-            return -_value(operand, values)
+            number = _value(operand, values)
+            return None if number is None else -number
         case ast.BinOp(left=left, op=op, right=right):
-            return ARITHMETIC[type(op)](_value(left, values), _value(right, values))
+            one, two = _value(left, values), _value(right, values)
+            return None if one is None or two is None else ARITHMETIC[type(op)](one, two)
         case ast.Compare(left=left, ops=ops, comparators=others):
             return _compare(_value(left, values), ops, [_value(o, values) for o in others])
         case _:

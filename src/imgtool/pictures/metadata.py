@@ -70,8 +70,8 @@ PAIR = re.compile(r'\s*([A-Za-z][A-Za-z0-9 _-]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:
 def parse_a1111(text: str) -> dict[str, str | int | float]:
     """Row fields of a `parameters` text, by whichever program wrote it."""
     lines = text.strip().split("\n")
-    last = lines[-1] if len(lines) > 1 and PAIR.match(lines[-1]) and "Steps:" in lines[-1] else ""
-    body = "\n".join(lines[:-1] if last else lines)
+    last = lines[-1] if lines[-1].startswith("Steps: ") else ""
+    body = "\n".join(["", *(lines[:-1] if last else lines)])
     prompt, _, negative = body.partition("\nNegative prompt:")
     found: dict[str, str | int | float] = {"prompt": prompt.strip()}
     if negative.strip():

@@ -104,6 +104,7 @@ def read_field(
     ------
     StoreDamaged : a chunk is missing; zarr would read it as zeros.
     """
+    import numpy as np
     import zarr
 
     values: dict[int, Any] = {}
@@ -116,7 +117,7 @@ def read_field(
         whole = array[:]
         for at, row in enumerate(held):
             if row in wanted:
-                values[row] = whole[at]
+                values[row] = np.asarray(whole[at])
     return [values.get(row) for row in rows]
 
 

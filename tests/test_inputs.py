@@ -1,0 +1,129 @@
+"""Rows come from what users give, and every fault names its place."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgtool.batch import derive_seed
+from imgtool.errors import BadRowId, InputEmpty, InputMissing, InputUnreadable, UsageError
+from imgtool.inputs import is_path, read_rows, rows_of_lines
+
+if TYPE_CHECKING:
+    from imgtool.inputs import Row
+
+
+def rows(*words: str, **more: object) -> list[Row]:
+    return list(read_rows(words, **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("a.txt", True), ("in/out", True), ("s.zarr", True), ("a red cube", False), ("a cat/dog mix", False),
+     ("v1.5 style", False), ("cube", False)],
+)  # fmt: skip
+def test_known_suffix_or_slash_means_a_path(word: str, expected: bool) -> None:
+    assert is_path(word) is expected
+
+
+def test_prompts_get_ids_seeds_and_a_source_prompt() -> None:
+    first, second = rows("a", "b", seed=3)
+    assert first == {"id": "0", "prompt": "a", "source_prompt": "a", "seed": derive_seed(3, "0")}
+    assert second["seed"] != first["seed"]
+
+
+def test_text_behind_two_dashes_is_never_a_path() -> None:
+    assert rows(texts=["missing.txt"])[0]["prompt"] == "missing.txt"
+
+
+@pytest.fixture
+def file(tmp_path: Path):  # type: ignore[no-untyped-def]
+    def make(name: str, data: bytes) -> str:
+        (tmp_path / name).write_bytes(data)
+        return str(tmp_path / name)
+
+    return make
+
+
+def test_files_of_rows_are_read(file) -> None:  # type: ignore[no-untyped-def]
+    assert [r["prompt"] for r in rows(file("a.txt", "\ufeffone\n\ntwo ✓\r\n".encode()))] == ["one", "two ✓"]
+    table = rows(file("a.csv", b'id,prompt,seed\nx,"a, b",5\ny,c,\n'))
+    assert [(r["id"], r["prompt"]) for r in table] == [("x", "a, b"), ("y", "c")]
+    assert table[0]["seed"] == 5
+    assert rows(file("a.jsonl", b'{"prompt": "z", "seed": 1}\n'))[0]["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error", "text"),
+    [
+        ("a.txt", b"ok\n\xff\xfe\n", InputUnreadable, r"a\.txt:2 is not UTF-8"),
+        ("a.txt", b"\n \n", InputEmpty, "holds no rows"),
+        ("a.jsonl", b'{"prompt": 1}\n{bad\n', InputUnreadable, r"a\.jsonl:2 is not JSON"),
+        ("a.jsonl", b"[1]\n", InputUnreadable, "not a JSON object"),
+        ("a.jsonl", b"[" * 100_000, InputUnreadable, "not JSON"),
+        ("a.csv", b"prompt,seed\na,1,2\n", InputUnreadable, "another count of cells"),
+        ("a.csv", b"id,prompt\n../x,a\n", BadRowId, r"\.\./x"),
+        ("a.csv", b"id,prompt\na/b,a\n", BadRowId, "a/b"),
+        ("a.csv", b"prompt,seed\na,soon\n", InputUnreadable, "no whole number"),
+        ("a.png", b"\x89PNG\r\n\x1a\nrest", InputUnreadable, "no readable picture"),
+    ],
+)
+def test_fault_names_its_place(file, name: str, data: bytes, error: type[Exception], text: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(error, match=text):
+        rows(file(name, data))
+
+
+def test_missing_file_is_refused_before_any_row() -> None:
+    with pytest.raises(InputMissing, match="no such file"):
+        read_rows(["there/is/none.txt"])
+
+
+def test_long_prompt_and_endless_input_are_fine() -> None:
+    assert len(rows("x" * 10_000)[0]["prompt"]) == 10_000
+    endless = rows_of_lines(f"line {i}\n" for i in itertools.count())
+    assert [next(endless)["id"] for _ in range(3)] == ["0", "1", "2"]
+
+
+def test_pictures_come_upright_and_on_white(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (4, 2), (255, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 2)).save(tmp_path / "turned.jpg", exif=exif)
+    first, second = rows(str(tmp_path / "clear.png"), str(tmp_path / "turned.jpg"))
+    assert (first["image"] == 255).all()
+    assert second["image"].shape == (4, 2, 3)
+
+
+def test_picture_with_too_many_pixels_is_not_decoded(file) -> None:  # type: ignore[no-untyped-def]
+    import struct
+    import zlib
+
+    header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    with pytest.raises(InputUnreadable):
+        rows(file("bomb.png", bomb))
+
+
+def test_fields_are_bound_from_files(tmp_path: Path) -> None:
+    deep = np.linspace(0, 65535, 6).reshape(2, 3).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "d.png")
+    (tmp_path / "n.txt").write_text("ugly\nblurry\n")
+    bound = {"depth": str(tmp_path / "d.png"), "negative_prompt": str(tmp_path / "n.txt")}
+    first, second = rows("a", "b", bound=bound)
+    assert first["depth"].dtype == np.float32
+    assert first["depth"].max() == 1.0
+    assert [first["negative_prompt"], second["negative_prompt"]] == ["ugly", "blurry"]
+    with pytest.raises(UsageError, match="fewer lines"):
+        rows("a", "b", "c", bound=bound)
+
+
+def test_pickled_array_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(InputUnreadable, match="no plain array"):
+        rows("a", bound={"depth": str(tmp_path / "x.npy")})
