@@ -26,7 +26,9 @@ def measured(folder: Path, rows: int, batch: int) -> tuple[float, float]:
     command = [sys.executable, "-m", "imgtool", "rewrite", str(prompts), "--json", "--progress", "none",
                "--batch", str(batch), "--store", str(folder / f"{rows}.zarr")]  # fmt: skip
     start = time.perf_counter()
-    out = subprocess.run([sys.executable, "-c", CHILD, *command], capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", CHILD, *command], capture_output=True, text=True, check=True
+    )
     status, peak = out.stdout.split()
     if status != "0":
         raise SystemExit(f"imgtool ended with {status}")

@@ -51,7 +51,10 @@ def file(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 
 def test_files_of_rows_are_read(file) -> None:  # type: ignore[no-untyped-def]
-    assert [r["prompt"] for r in rows(file("a.txt", "\ufeffone\n\ntwo ✓\r\n".encode()))] == ["one", "two ✓"]
+    assert [r["prompt"] for r in rows(file("a.txt", "\ufeffone\n\ntwo ✓\r\n".encode()))] == [
+        "one",
+        "two ✓",
+    ]
     table = rows(file("a.csv", b'id,prompt,seed\nx,"a, b",5\ny,c,\n'))
     assert [(r["id"], r["prompt"]) for r in table] == [("x", "a, b"), ("y", "c")]
     assert table[0]["seed"] == 5
@@ -73,7 +76,9 @@ def test_files_of_rows_are_read(file) -> None:  # type: ignore[no-untyped-def]
         ("a.png", b"\x89PNG\r\n\x1a\nrest", InputUnreadable, "no readable picture"),
     ],
 )
-def test_fault_names_its_place(file, name: str, data: bytes, error: type[Exception], text: str) -> None:  # type: ignore[no-untyped-def]
+def test_fault_names_its_place(
+    file, name: str, data: bytes, error: type[Exception], text: str
+) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(error, match=text):
         rows(file(name, data))
 
@@ -105,7 +110,12 @@ def test_picture_with_too_many_pixels_is_not_decoded(file) -> None:  # type: ign
     import zlib
 
     header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    bomb = (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + header
+        + struct.pack(">I", zlib.crc32(header))
+    )
     with pytest.raises(InputUnreadable):
         rows(file("bomb.png", bomb))
 

@@ -19,7 +19,10 @@ OWN = ("imgtool", "imgtool-generate", "imgtool-rewrite", "imgtool-tabletop")
 
 def errors_page() -> str:
     """One entry an error class: status and docstring."""
-    lines = ["# Errors\n", "Each error is one line and a hint on stderr; `--debug` adds the trace.\n"]
+    lines = [
+        "# Errors\n",
+        "Each error is one line and a hint on stderr; `--debug` adds the trace.\n",
+    ]
     for name, cls in sorted(vars(errors).items()):
         if inspect.isclass(cls) and issubclass(cls, errors.ImgtoolError):
             lines.append(f"## {name}\n\nExit status {int(cls.status)}. {inspect.getdoc(cls)}\n")
@@ -89,7 +92,11 @@ PAGES = {
 def main() -> int:
     """Write every page; with `--check`, only say whether all are up to date."""
     os.environ["NO_COLOR"] = "1"
-    stale = [n for n, page in PAGES.items() if not (FOLDER / n).exists() or (FOLDER / n).read_text() != page()]
+    stale = [
+        n
+        for n, page in PAGES.items()
+        if not (FOLDER / n).exists() or (FOLDER / n).read_text() != page()
+    ]
     if "--check" in sys.argv:
         sys.stderr.writelines(f"{name} is not up to date: make docs\n" for name in stale)
         return 1 if stale else 0

@@ -105,7 +105,9 @@ class Batch:
             raise ValueError("row ids repeat in one batch")
         for name, values in self.columns.items():
             if len(values) != len(self.ids):
-                raise ValueError(f"column {name!r} has {len(values)} values for {len(self.ids)} rows")
+                raise ValueError(
+                    f"column {name!r} has {len(values)} values for {len(self.ids)} rows"
+                )
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -27,8 +27,6 @@ def near(name: str, known: Iterable[str]) -> str:
     """`did you mean 'x'? ` for the nearest known name, or an empty string."""
     import difflib  # only when something is wrong already
 
-    import difflib
-
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {match[0]!r}? " if match else ""
 

@@ -50,7 +50,9 @@ SEED = Field("seed", Kind.INTEGER, summary="Seed of all randomness of the row.")
 PROMPT_EMBEDS = Field("prompt_embeds", Kind.ARRAY, ("T", "D"), summary="Prompt embeddings.")
 LATENTS = Field("latents", Kind.ARRAY, ("C", "h", "w"), summary="Latents, unpacked and scaled.")
 IMAGE = Field("image", Kind.ARRAY, ("H", "W", "RGB"), "uint8", "Picture, sRGB.")
-DEPTH = Field("depth", Kind.ARRAY, ("H", "W"), "float32", "Depth; metres when `depth_kind` says so.")
+DEPTH = Field(
+    "depth", Kind.ARRAY, ("H", "W"), "float32", "Depth; metres when `depth_kind` says so."
+)
 DEPTH_KIND = Field("depth_kind", Kind.TEXT, summary="`metric`, `relative` or `disparity`.")
 COC = Field("coc", Kind.ARRAY, ("H", "W"), "float32", "Circle of confusion, pixels, diameter.")
 MASK = Field("mask", Kind.ARRAY, ("H", "W"), "float32", "Mask, 0 to 1.")

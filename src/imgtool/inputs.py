@@ -78,7 +78,9 @@ def rows_of_lines(
     if first is None:
         raise InputEmpty("stdin holds no rows", "Give one prompt a line")
     every = itertools.chain([first], full)
-    raw = _jsonl(every, "stdin") if first.lstrip().startswith("{") else ({"prompt": t} for t in every)
+    raw = (
+        _jsonl(every, "stdin") if first.lstrip().startswith("{") else ({"prompt": t} for t in every)
+    )
     return bind(finished_rows(raw, seed), bound or {})
 
 
@@ -106,7 +108,8 @@ def _whole(value: object, row_id: str) -> int:
         return int(str(value))
     except ValueError:
         raise InputUnreadable(
-            f"row {row_id!r}: seed {value!r} is no whole number", "Leave it empty to have one derived"
+            f"row {row_id!r}: seed {value!r} is no whole number",
+            "Leave it empty to have one derived",
         ) from None
 
 
@@ -137,7 +140,8 @@ def _rows_of_path(path: Path) -> Iterator[Row]:
     if suffix in PICTURES:
         return iter([_picture(path)])
     raise InputUnreadable(
-        f"cannot take rows from {str(path)!r}", "Known: .txt .csv .jsonl, pictures, a store, a folder"
+        f"cannot take rows from {str(path)!r}",
+        "Known: .txt .csv .jsonl, pictures, a store, a folder",
     )
 
 
@@ -203,7 +207,9 @@ def _csv(path: Path) -> Iterator[Row]:
                     "Quote cells that hold commas",
                 )
             empty = False
-            yield {name: _cell(name, value, f"{path}:{reader.line_num}") for name, value in row.items()}
+            yield {
+                name: _cell(name, value, f"{path}:{reader.line_num}") for name, value in row.items()
+            }
     except csv.Error as err:
         raise InputUnreadable(f"{path}:{reader.line_num}: {err}") from None
     if empty:

@@ -69,7 +69,17 @@ def test_rows_that_meet_a_condition_are_kept(condition: str, expected: list[str]
 
 @pytest.mark.parametrize(
     "bad",
-    ["print(1)", "score.a.__class__()", "[1][0]", "lambda: 1", "x := 1", "a if b else c", "f'{x}'", "1 +", "2 ** 99"],
+    [
+        "print(1)",
+        "score.a.__class__()",
+        "[1][0]",
+        "lambda: 1",
+        "x := 1",
+        "a if b else c",
+        "f'{x}'",
+        "1 +",
+        "2 ** 99",
+    ],
 )
 def test_anything_but_a_condition_is_refused(bad: str) -> None:
     with pytest.raises(BadParams):

@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*/*.md")), *sorted(ROOT.glob("plugins/*/README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*/*.md")),
+    *sorted(ROOT.glob("plugins/*/README.md")),
+]
 BLOCK = re.compile(r"(?:<!-- ([^>]*) -->\n)?```(sh|toml|make|python)\n(.*?)```", re.DOTALL)
 
 
@@ -27,7 +31,11 @@ def test_every_block_is_run_or_says_why_not(page: Path) -> None:
         assert fits or text.startswith("make demo"), f"{page.name}: unmarked {kind} block"
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if any(b[0].startswith("run") for b in blocks(p))], ids=lambda p: p.parent.name + "/" + p.name)
+@pytest.mark.parametrize(
+    "page",
+    [p for p in PAGES if any(b[0].startswith("run") for b in blocks(p))],
+    ids=lambda p: p.parent.name + "/" + p.name,
+)
 def test_blocks_of_a_page_run_after_one_another(page: Path, tmp_path: Path) -> None:
     if shutil.which("jq") is None and any("| jq " in text for _, _, text in blocks(page)):
         pytest.skip("jq is not installed")
@@ -38,15 +46,23 @@ def test_blocks_of_a_page_run_after_one_another(page: Path, tmp_path: Path) -> N
         elif mark.startswith("run"):
             shell = ["bash", "-euo", "pipefail", "-c"] if mark == "run" else [sys.executable, "-c"]
             done = subprocess.run(
-                [*shell, text], cwd=tmp_path, env={**os.environ, "PATH": path},
-                capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False,
+                [*shell, text],
+                cwd=tmp_path,
+                env={**os.environ, "PATH": path},
+                capture_output=True,
+                text=True,
+                timeout=240,
+                stdin=subprocess.DEVNULL,
+                check=False,
             )
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
 
 
 def test_reference_pages_are_up_to_date() -> None:
     script = ROOT / "docs" / "reference" / "make.py"
-    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -45,7 +45,9 @@ class Noise(Stage[NoiseParams]):
 
     def process(self, batch: Batch) -> Batch:
         many = batch.repeat(self.params.n)
-        return many.with_columns(latents=[np.full((4, 2, 2), r.random("x").random(), np.float32) for r in many])
+        return many.with_columns(
+            latents=[np.full((4, 2, 2), r.random("x").random(), np.float32) for r in many]
+        )
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ class SmallRegistry:
         return spec_of(Component(kind, cls.id, "here:it"), cls)
 
     def resolve(self, kind: str, name: str) -> type[Stage[Any]]:
-        return next(c for c in STAGES if c.id == name or (c.id.startswith(name) and c.default_of_family))
+        return next(
+            c for c in STAGES if c.id == name or (c.id.startswith(name) and c.default_of_family)
+        )
 
     def notify(self, event: str, **arguments: object) -> None:
         pass
@@ -165,7 +169,9 @@ SEARCH = [
 
 
 @pytest.mark.parametrize("schedule", list(Schedule))
-def test_barrier_sees_every_row_and_batches_keep_their_numbers(store: Path, schedule: Schedule) -> None:
+def test_barrier_sees_every_row_and_batches_keep_their_numbers(
+    store: Path, schedule: Schedule
+) -> None:
     result, _ = run(store, SEARCH, rows(*"abcdefghij"), schedule=schedule)
     found = list(result.rows())
     every = [row for batch in result.read("score.bright") for row in batch]
@@ -188,10 +194,14 @@ def test_stages_after_a_barrier_find_arrays_made_before_it(store: Path) -> None:
         assert row["latents"].shape == (4, 2, 2)
 
 
-def test_bad_row_fails_alone_and_is_tried_again_on_request(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_row_fails_alone_and_is_tried_again_on_request(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uses = [StageUse("check.flaky"), StageUse("generate.noise")]
     result, _ = run(store, uses, rows("a", "bad", "c"))
-    assert {k: v.reason for k, v in result.failures.items()} == {"1": "ZeroDivisionError: bad prompt"}
+    assert {k: v.reason for k, v in result.failures.items()} == {
+        "1": "ZeroDivisionError: bad prompt"
+    }
     assert [row.id for row in result.rows()] == ["0", "2"]
     again, seen = run(store, uses, rows("a", "bad", "c"))
     assert set(again.failures) == {"1"}
@@ -218,7 +228,9 @@ def test_short_memory_halves_what_is_computed_at_once(store: Path) -> None:
     assert max(Greedy.sizes) == 2
 
 
-def test_row_that_does_not_fit_alone_stops_the_run(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_that_does_not_fit_alone_stops_the_run(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Greedy, "room", 0)
     with pytest.raises(OutOfMemory, match="row 0 alone"):
         run(store, [StageUse("check.greedy")], rows("a", "b"))
@@ -255,8 +267,12 @@ def test_no_rows_and_repeated_ids_are_refused(store: Path) -> None:
 
 def test_stages_work_at_the_same_time(store: Path) -> None:
     _, seen = run(store, SEARCH[:2], rows(*(str(i) for i in range(40))), batch=2)
-    last_of_first = max(e.at for e in seen if isinstance(e, events.BatchDone) and e.label == "generate.noise")
-    first_of_last = min(e.at for e in seen if isinstance(e, events.BatchStarted) and e.label == "score.bright")
+    last_of_first = max(
+        e.at for e in seen if isinstance(e, events.BatchDone) and e.label == "generate.noise"
+    )
+    first_of_last = min(
+        e.at for e in seen if isinstance(e, events.BatchStarted) and e.label == "score.bright"
+    )
     assert first_of_last < last_of_first
 
 

@@ -52,7 +52,12 @@ def test_equal_input_gives_equal_bytes_and_is_not_written_again(tmp_path: Path) 
 
 @given(words, words, st.integers(0, 2**62), st.integers(1, 500))
 def test_parameters_text_is_read_back(prompt: str, negative: str, seed: int, steps: int) -> None:
-    values = {"prompt": prompt.strip(), "negative_prompt": negative.strip(), "seed": seed, "steps": steps}
+    values = {
+        "prompt": prompt.strip(),
+        "negative_prompt": negative.strip(),
+        "seed": seed,
+        "steps": steps,
+    }
     back = parse_a1111(a1111_text(values))
     assert {k: back.get(k, "") for k in values} == values
 
@@ -95,7 +100,9 @@ def test_place_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_contact_sheet_holds_every_picture() -> None:
-    sheet = contact_sheet([IMAGE] * 5, ["a long prompt that needs two lines"] * 5, columns=3, cell=40)
+    sheet = contact_sheet(
+        [IMAGE] * 5, ["a long prompt that needs two lines"] * 5, columns=3, cell=40
+    )
     assert sheet.width == 3 * 48 + 8
     assert sheet.height == 2 * 78 + 8
 

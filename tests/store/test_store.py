@@ -46,18 +46,29 @@ def batches(draw: st.DrawFn) -> Batch:
         "image": draw(st.lists(arrays, min_size=count, max_size=count)),
     }
     failed = {"9": Failure("draw", "ValueError", draw(texts))} if draw(st.booleans()) else {}
-    return Batch(tuple(str(i) for i in range(count)), columns, failures=failed, number=draw(st.integers(0, 99)))
+    return Batch(
+        tuple(str(i) for i in range(count)),
+        columns,
+        failures=failed,
+        number=draw(st.integers(0, 99)),
+    )
 
 
 def same(a: object, b: object) -> bool:
     if isinstance(a, np.ndarray):
         return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
-    return a == b or (isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b))
+    return a == b or (
+        isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)
+    )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(batches())
-def test_any_batch_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, batch: Batch) -> None:
+def test_any_batch_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, batch: Batch
+) -> None:
     store = Store.open(tmp_path_factory.mktemp("s") / "s.zarr", "a")
     store.write(SOURCE, "000000-x", batch, None, ("image",))
     back = store.read(SOURCE, "000000-x", None)
@@ -95,7 +106,8 @@ def filled(path: Path) -> tuple[Store, str, str]:
 def digests(folder: Path) -> dict[str, str]:
     return {
         str(p.relative_to(folder)): hashlib.blake2b(p.read_bytes()).hexdigest()
-        for p in sorted(folder.rglob("*")) if p.is_file()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
     }
 
 
@@ -226,7 +238,9 @@ with Store.open(Path(sys.argv[1]), "a").claim("x"):
 
 def test_claim_is_held_by_one_process_and_freed_by_its_death(tmp_path: Path) -> None:
     store, *_ = filled(tmp_path / "s.zarr")
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(store.path)], stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(store.path)], stdout=subprocess.PIPE
+    )
     assert holder.stdout is not None
     holder.stdout.readline()
     assert store.claim("x") is None
@@ -266,7 +280,9 @@ def test_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("mounting a small disk is not permitted here")

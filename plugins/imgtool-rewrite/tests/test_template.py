@@ -7,10 +7,10 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from imgtool_rewrite.stage import Template, TemplateParams
-from imgtool_rewrite.template import TemplateError, draw, every, parse
 
 from imgtool.api import BadParams, Batch, RowError
+from imgtool_rewrite.stage import Template, TemplateParams
+from imgtool_rewrite.template import TemplateError, draw, every, parse
 
 COLOURS = {"colour": ("red", "blue")}
 
@@ -55,7 +55,16 @@ def test_plain_text_stands_for_itself(text: str) -> None:
     assert texts(text) == [text]
 
 
-@given(st.recursive(st.sampled_from(["a", "b c", ""]), lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda x: "{" + "|".join(x) + "}"), max_leaves=8), st.integers(0, 99))
+@given(
+    st.recursive(
+        st.sampled_from(["a", "b c", ""]),
+        lambda inner: st.lists(inner, min_size=1, max_size=3).map(
+            lambda x: "{" + "|".join(x) + "}"
+        ),
+        max_leaves=8,
+    ),
+    st.integers(0, 99),
+)
 def test_a_draw_is_one_of_all(template: str, seed: int) -> None:
     assert draw(parse(template), lambda _: (), random.Random(seed)) in texts(template)
 

@@ -6,6 +6,7 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from imgtool_tabletop.captions.grammar import caption, swapped, trim
 from imgtool_tabletop.captions.parse import parse
 from imgtool_tabletop.captions.words import all_words

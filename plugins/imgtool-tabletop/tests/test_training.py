@@ -6,17 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import imgtool_tabletop
 import pytest
 import torch
+
+import imgtool_tabletop
+from imgtool.api import BadParams
 from imgtool_tabletop.evaluate import agreement, held_out_cases, interval
 from imgtool_tabletop.judge import Judge, Seen
 from imgtool_tabletop.makers import TrainParams, budget_of, seconds
 from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.judge import judge_accuracy
 from imgtool_tabletop.training.loop import Budget, Optimiser, Trainer
-
-from imgtool.api import BadParams
 
 WEIGHTS = Path(imgtool_tabletop.__file__).parent / "weights"
 
@@ -26,10 +26,14 @@ def trained(folder: Path, *steps: int) -> list[torch.Tensor]:
     for stop in steps:
         torch.manual_seed(0)
         net = torch.nn.Linear(4, 4)
-        trainer = Trainer(net, folder, Budget(steps=stop, log_every=1), Optimiser(), lambda line: None)
+        trainer = Trainer(
+            net, folder, Budget(steps=stop, log_every=1), Optimiser(), lambda line: None
+        )
         trainer.budget = Budget(steps=max(steps), log_every=1)
 
-        def loss(step: int, net: torch.nn.Linear = net, stop: int = stop, trainer: Trainer = trainer):  # type: ignore[no-untyped-def]
+        def loss(
+            step: int, net: torch.nn.Linear = net, stop: int = stop, trainer: Trainer = trainer
+        ):  # type: ignore[no-untyped-def]
             if step + 1 == stop:
                 trainer._stop.set()
             x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
@@ -65,7 +69,16 @@ def test_a_budget_that_is_no_time_is_refused() -> None:
 @pytest.mark.parametrize("name", ["judge", "vae", "clip", ""])
 def test_trainers_run_end_to_end(name: str, tmp_path: Path) -> None:
     target = f"tabletop/{name}".rstrip("/")
-    command = [sys.executable, "-m", "imgtool", "train", target, "--smoke", "-o", str(tmp_path / "made")]
+    command = [
+        sys.executable,
+        "-m",
+        "imgtool",
+        "train",
+        target,
+        "--smoke",
+        "-o",
+        str(tmp_path / "made"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "made").rglob("*.safetensors"))
@@ -85,7 +98,9 @@ CLIPModel.from_pretrained({str(WEIGHTS / "clip")!r})
 CLIPTokenizer.from_pretrained({str(WEIGHTS / "clip")!r})
 assert not [name for name in sys.modules if name.startswith("imgtool")]
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

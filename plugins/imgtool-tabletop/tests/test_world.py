@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from imgtool_tabletop.training.bank import scene_at
 from imgtool_tabletop.world.batch import gather
 from imgtool_tabletop.world.camera import pinhole_rays
@@ -42,7 +43,9 @@ def test_depth_and_normal_of_a_sphere_are_those_of_the_formula() -> None:
     b = along @ offset
     t = -b - (b * b - offset @ offset + solid.radius**2).sqrt()
     assert inside.sum() > 100
-    torch.testing.assert_close(seen.depth[0].flatten()[inside], t * rays.cosine[0, inside], rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        seen.depth[0].flatten()[inside], t * rays.cosine[0, inside], rtol=0, atol=1e-5
+    )
     outward = (offset + along * t[:, None]) / solid.radius
     found = seen.normal[0].flatten(1).T[inside]
     torch.testing.assert_close(found, outward, rtol=0, atol=1e-4)
@@ -78,11 +81,18 @@ def test_visible_share_tells_what_a_front_solid_hides() -> None:
     assert share[1] < 0.9
 
 
-def test_closed_aperture_gives_the_pinhole_picture_and_an_open_one_blurs_what_is_out_of_focus() -> None:
+def test_closed_aperture_gives_the_pinhole_picture_and_an_open_one_blurs_what_is_out_of_focus() -> (
+    None
+):
     batch = gather([BALL])
     sharp = render([BALL], 32)
-    torch.testing.assert_close(render_thin_lens(batch, 0.6, 0.0, 32, lens_points=3), sharp, rtol=0, atol=1e-4)
-    blurs = [(render_thin_lens(batch, focus, 0.02, 32, lens_points=16) - sharp).abs().mean() for focus in (0.6, 0.3)]
+    torch.testing.assert_close(
+        render_thin_lens(batch, 0.6, 0.0, 32, lens_points=3), sharp, rtol=0, atol=1e-4
+    )
+    blurs = [
+        (render_thin_lens(batch, focus, 0.02, 32, lens_points=16) - sharp).abs().mean()
+        for focus in (0.6, 0.3)
+    ]
     assert blurs[0] < blurs[1]
 
 

@@ -44,7 +44,9 @@ def parse_condition(text: str) -> ast.expr:
     try:
         tree = ast.parse(re.sub(r"\s+", " ", text.strip()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError) as err:
-        raise BadParams(f"condition {text!r} cannot be read: {err}", "Such as: score.clip > 0.3") from None
+        raise BadParams(
+            f"condition {text!r} cannot be read: {err}", "Such as: score.clip > 0.3"
+        ) from None
     _check(tree, text)
     return tree
 
@@ -53,7 +55,9 @@ def _check(node: ast.expr, text: str) -> None:
     match node:
         case ast.BoolOp(values=values):
             children = values
-        case ast.Compare(left=left, ops=ops, comparators=others) if all(type(o) in COMPARE for o in ops):
+        case ast.Compare(left=left, ops=ops, comparators=others) if all(
+            type(o) in COMPARE for o in ops
+        ):
             children = [left, *others]
         case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
             children = [operand]

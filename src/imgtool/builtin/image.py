@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from imgtool.api import IMAGE, Batch, Field, Help, InputMissing, InputUnreadable, Kind, RowError, Stage
+from imgtool.api import (
+    IMAGE,
+    Batch,
+    Field,
+    Help,
+    InputMissing,
+    InputUnreadable,
+    Kind,
+    RowError,
+    Stage,
+)
 
 PATH = Field("path", Kind.TEXT, summary="File that the row names.")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from imgtool.api import IMAGE, BadParams, Batch, Bounds, Help, Stage, optional
 from imgtool.builtin.conditions import holds, parse_condition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def ranks(batch: Batch, by: str, lowest: bool) -> list[float]:
@@ -107,7 +110,9 @@ class DedupeParams:
     """Parameters of `select.dedupe`."""
 
     by: Annotated[str, Help("'image', or a text field such as prompt.")] = "image"
-    distance: Annotated[int, Help("Bits of 64 in which near pictures may differ."), Bounds(0, 32)] = 0
+    distance: Annotated[
+        int, Help("Bits of 64 in which near pictures may differ."), Bounds(0, 32)
+    ] = 0
 
 
 class Dedupe(Stage[DedupeParams]):
@@ -137,7 +142,8 @@ class Dedupe(Stage[DedupeParams]):
         import hashlib
 
         seen: dict[object, int] = {}
-        for index, value in enumerate(batch[self.params.by]):
+        column: Sequence[Any] = batch[self.params.by]
+        for index, value in enumerate(column):
             if hasattr(value, "tobytes"):
                 key: object = (value.shape, hashlib.blake2b(value.tobytes()).digest())
             else:

@@ -29,7 +29,9 @@ def input_digest(
             continue
         values = value if isinstance(value, list | tuple) else [value]
         if param.model_task:
-            found += [f"{param.name}={runtime.model(str(v), param.model_task).digest}" for v in values]
+            found += [
+                f"{param.name}={runtime.model(str(v), param.model_task).digest}" for v in values
+            ]
         elif param.path_what:
             found += [f"{param.name}={content_digest(Path(str(v)))}" for v in values]
     return found

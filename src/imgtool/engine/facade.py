@@ -146,10 +146,16 @@ def execute(
     for instance in instances:
         store.write_instance(instance.key, instance.attributes())
     collected = _Collected()
-    session = Session(request, registry, runtime, store, (collected, *observers, notifier(registry)))
-    session.emit(events.RunStarted(request.name, str(store.path), tuple(
-        events.StageInfo(i.label, i.spec.id, i.key) for i in instances
-    )))
+    session = Session(
+        request, registry, runtime, store, (collected, *observers, notifier(registry))
+    )
+    session.emit(
+        events.RunStarted(
+            request.name,
+            str(store.path),
+            tuple(events.StageInfo(i.label, i.spec.id, i.key) for i in instances),
+        )
+    )
     if request.retry_failed:
         withdraw_failed(store, instances, record)
     _run(session, instances, source, threads)
@@ -160,9 +166,7 @@ def execute(
     result = RunResult(
         store, request.name, instances, ordered, failures, source_key, tuple(source_fields)
     )
-    session.emit(events.RunFinished(
-        request.name, int(result.status), len(failures)
-    ))
+    session.emit(events.RunFinished(request.name, int(result.status), len(failures)))
     return result
 
 
@@ -206,7 +210,9 @@ def _run(
     lanes = [Lane(session, instance) for instance in instances]
     first: list[Any] = []
     for lane in lanes:
-        feeds = lanes[lane.instance.upstream].outboxes if lane.instance.upstream is not None else first
+        feeds = (
+            lanes[lane.instance.upstream].outboxes if lane.instance.upstream is not None else first
+        )
         feeds.append(lane.inbox)
     feeder = _Feeder(session, source, first, instances, threads)
     try:
@@ -270,10 +276,18 @@ class _Feeder(threading.Thread):
                 if self.session.stopped.is_set():
                     break
                 names.append(name)
-                self.session.emit(events.BatchDone(
-                    "source", SOURCE_KEY, int(name.split("-", 1)[0]), name, 0, 0, True,
-                    time.monotonic(),
-                ))
+                self.session.emit(
+                    events.BatchDone(
+                        "source",
+                        SOURCE_KEY,
+                        int(name.split("-", 1)[0]),
+                        name,
+                        0,
+                        0,
+                        True,
+                        time.monotonic(),
+                    )
+                )
                 for outbox in self.outboxes:
                     outbox.put(name)
             else:
@@ -288,18 +302,27 @@ class _Feeder(threading.Thread):
         if request.row is not None:
             return
         source = request.rows.instance if isinstance(request.rows, StreamSource) else SOURCE_KEY
-        self.session.store.write_run(request.name, {
-            **request.attributes,
-            "stages": [
-                {"label": i.label, "stage": i.spec.id, "instance": i.key, "params": dict(i.params),
-                 "upstream": i.upstream_key, "barrier": i.is_barrier}
-                for i in self.instances
-            ],
-            "source": source,
-            "batches": names,
-            "threads": self.threads,
-            "compute_batch": request.compute_batch,
-        })
+        self.session.store.write_run(
+            request.name,
+            {
+                **request.attributes,
+                "stages": [
+                    {
+                        "label": i.label,
+                        "stage": i.spec.id,
+                        "instance": i.key,
+                        "params": dict(i.params),
+                        "upstream": i.upstream_key,
+                        "barrier": i.is_barrier,
+                    }
+                    for i in self.instances
+                ],
+                "source": source,
+                "batches": names,
+                "threads": self.threads,
+                "compute_batch": request.compute_batch,
+            },
+        )
 
 
 def _failures(
@@ -315,17 +338,17 @@ def _failures(
     return found
 
 
-def withdraw_failed(
-    store: Store, instances: Sequence[Instance], record: Mapping[str, Any]
-) -> None:
+def withdraw_failed(store: Store, instances: Sequence[Instance], record: Mapping[str, Any]) -> None:
     """Withdraw batches of the recorded run in which rows failed, and all made from them."""
     upstream_names = {record.get("source", ""): list(record.get("batches", ()))}
     bad: dict[str, set[str]] = {}
     for instance in instances:
         above = upstream_names.get(instance.upstream_key, [])
-        names = instance.output_names(sorted(above)) if instance.is_barrier else [
-            instance.output_name(name) for name in above
-        ]
+        names = (
+            instance.output_names(sorted(above))
+            if instance.is_barrier
+            else [instance.output_name(name) for name in above]
+        )
         upstream_names[instance.key] = names
         bad_above = bad.get(instance.upstream_key, set())
         mine = set()
@@ -350,7 +373,10 @@ def notifier(registry: Registry) -> events.Observer:
                 registry.notify("imgtool_batch_done", batch=event)
             case events.RowFailed():
                 registry.notify(
-                    "imgtool_row_failed", stage=event.label, row_id=event.row_id, failure=event.failure
+                    "imgtool_row_failed",
+                    stage=event.label,
+                    row_id=event.row_id,
+                    failure=event.failure,
                 )
             case events.RunFinished():
                 registry.notify("imgtool_run_finished", run=event)

@@ -101,10 +101,18 @@ class Lane(threading.Thread):
 
     def deliver(self, name: str, rows: int, failed: int, cached: bool) -> None:
         """Announce a committed batch and hand it to the lanes that follow."""
-        self.session.emit(events.BatchDone(
-            self.instance.label, self.instance.key, int(name.split("-", 1)[0]), name, rows, failed,
-            cached, time.monotonic(),
-        ))
+        self.session.emit(
+            events.BatchDone(
+                self.instance.label,
+                self.instance.key,
+                int(name.split("-", 1)[0]),
+                name,
+                rows,
+                failed,
+                cached,
+                time.monotonic(),
+            )
+        )
         for outbox in self.outboxes:
             outbox.put(name)
 
@@ -181,7 +189,10 @@ class Lane(threading.Thread):
             part = replace(result.keep(mine), number=parts[at].number, failures=failed)
             if not self.session.store.has(self.instance.key, name):
                 self.session.store.write(
-                    self.instance.key, name, part, (self.instance.upstream_key, upstream_name),
+                    self.instance.key,
+                    name,
+                    part,
+                    (self.instance.upstream_key, upstream_name),
                     self._array_fields(),
                 )
 
@@ -198,7 +209,9 @@ class Lane(threading.Thread):
         if not len(batch):
             return batch
         stage = self._open()
-        self.session.emit(events.BatchStarted(label, batch.number, name, len(batch), time.monotonic()))
+        self.session.emit(
+            events.BatchStarted(label, batch.number, name, len(batch), time.monotonic())
+        )
         stage.runtime.journal = self.session.store.journal(self.instance.key, name)
         result = process_isolated(stage, label, batch)
         if result.failures and request.on_error is OnError.PASS:
@@ -212,7 +225,7 @@ class Lane(threading.Thread):
             started = time.monotonic()
             spec = self.instance.spec
             stage_class: Any = self.session.registry.resolve("stage", spec.id)
-            params = validate(params_type(stage_class), dict(self.instance.params))
+            params: Any = validate(params_type(stage_class), dict(self.instance.params))
             stage: Stage[Any] = stage_class()
             stage.runtime = self.session.runtime.for_stage()
             stage.params = params
@@ -227,7 +240,7 @@ class Lane(threading.Thread):
         if not any(param.model_task for param in spec.params):
             return 0
         stage_class: Any = self.session.registry.resolve("stage", spec.id)
-        params = validate(params_type(stage_class), dict(self.instance.params))
+        params: Any = validate(params_type(stage_class), dict(self.instance.params))
         return int(stage_class.weight_bytes(params, self.session.runtime))
 
     def _close(self) -> None:

@@ -32,8 +32,9 @@ def make_models(
     made: dict[str, tuple[str, str]] = {}
     for use in makers:
         given = {
-            name: made[value[1:]][0] if isinstance(value, str) and value[1:] in made
-            and value.startswith("@") else value
+            name: made[value[1:]][0]
+            if isinstance(value, str) and value[1:] in made and value.startswith("@")
+            else value
             for name, value in use.params.items()
         }
         spec = registry.spec("maker", use.use)
@@ -63,7 +64,7 @@ def make_one(
     StageFailed : the maker raised.
     """
     maker_class: Any = registry.resolve("maker", maker_id)
-    values = validate(params_type(maker_class), params)
+    values: Any = validate(params_type(maker_class), params)
     journal = out_dir.with_name(out_dir.name + ".journal")
     scoped = runtime.for_stage()
     scoped.journal = journal

@@ -58,8 +58,10 @@ class Instance:
     def output_names(self, upstream_names: Sequence[str]) -> list[str]:
         """Names of its batches, one for each batch of its upstream."""
         if self.is_barrier:
-            return [barrier_batch_name(i, self.key, upstream_names, name)
-                    for i, name in enumerate(upstream_names)]
+            return [
+                barrier_batch_name(i, self.key, upstream_names, name)
+                for i, name in enumerate(upstream_names)
+            ]
         return [self.output_name(name) for name in upstream_names]
 
     def output_name(self, upstream_name: str) -> str:
@@ -175,7 +177,7 @@ class _Chain:
     def _append(self, use: StageUse, upstream: int | None, inserted: bool = False) -> int:
         spec = self.registry.spec("stage", use.use)
         digests: list[str] = []
-        given = {}
+        given: dict[str, object] = {}
         for name, value in use.params.items():
             if isinstance(value, str) and value.startswith("@"):
                 path, key = self._made(use, value)
@@ -187,8 +189,12 @@ class _Chain:
         digests += input_digest(spec, params, use.params, self.runtime)
         digests += execution_marks(spec, self.runtime)
         upstream_key = self.source_key if upstream is None else self.instances[upstream].key
-        hashed = {name: use.params.get(name, value) if str(use.params.get(name)).startswith("@")
-                  else value for name, value in params.items()}
+        hashed = {
+            name: use.params.get(name, value)
+            if str(use.params.get(name)).startswith("@")
+            else value
+            for name, value in params.items()
+        }
         key = instance_key(spec.id, spec.version, hashed, "|".join(digests), upstream_key)
         label = self._label(use, inserted)
         self.instances.append(Instance(label, spec, params, key, upstream, upstream_key, inserted))

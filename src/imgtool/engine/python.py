@@ -162,7 +162,10 @@ def run(
 
     registry = Registry.load()
     loaded = load_pipeline(pipeline, registry, dict(overrides or {}))
-    given = [*({"prompt": prompt} for prompt in prompts), *(dict(row) for row in rows)]
+    given: list[dict[str, Any]] = [
+        *({"prompt": prompt} for prompt in prompts),
+        *(dict(row) for row in rows),
+    ]
     request = RunRequest(
         stages=loaded.stages,
         makers=loaded.makers,

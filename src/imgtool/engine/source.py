@@ -35,7 +35,9 @@ def batches_of(rows: Iterable[Mapping[str, Value]], size: int) -> Iterator[Batch
         ids = tuple(str(row["id"]) for row in chunk)
         for row_id in ids:
             if row_id in seen:
-                raise BadRowId(f"row id {row_id!r} comes twice", "Ids name results: make them unique")
+                raise BadRowId(
+                    f"row id {row_id!r} comes twice", "Ids name results: make them unique"
+                )
             seen.add(row_id)
         names = dict.fromkeys(name for row in chunk for name in row if name != "id")
         columns = {name: [row.get(name) for row in chunk] for name in names}
@@ -44,18 +46,26 @@ def batches_of(rows: Iterable[Mapping[str, Value]], size: int) -> Iterator[Batch
 
 def commit_source(store: Store, batch: Batch) -> str:
     """Name of the committed batch; written unless it is there."""
-    arrays = [name for name, values in batch.columns.items()
-              if any(hasattr(value, "dtype") for value in values)]
+    arrays = [
+        name
+        for name, values in batch.columns.items()
+        if any(hasattr(value, "dtype") for value in values)
+    ]
     name = source_batch_name(batch.number, SOURCE_KEY, batch)
     if not store.has(SOURCE_KEY, name):
-        store.write_instance(SOURCE_KEY, {"stage": "source", "version": 1, "params": {}, "upstream": None})
+        store.write_instance(
+            SOURCE_KEY, {"stage": "source", "version": 1, "params": {}, "upstream": None}
+        )
         store.write(SOURCE_KEY, name, batch, None, arrays)
     return name
 
 
 def rows_of_lineage(batch: Batch, target: str) -> Batch:
     """Only the rows that are `target`, or that it descends from."""
-    return batch.keep([
-        index for index, row_id in enumerate(batch.ids)
-        if target == row_id or target.startswith(f"{row_id}.")
-    ])
+    return batch.keep(
+        [
+            index
+            for index, row_id in enumerate(batch.ids)
+            if target == row_id or target.startswith(f"{row_id}.")
+        ]
+    )

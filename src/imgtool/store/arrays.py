@@ -84,7 +84,8 @@ def _metadata(field: str, array: Any, step: int) -> bytes:
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": fill,
         "codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}} if array.itemsize > 1
+            {"name": "bytes", "configuration": {"endian": "little"}}
+            if array.itemsize > 1
             else {"name": "bytes"},
             {"name": "crc32c"},
         ],
@@ -114,7 +115,7 @@ def read_field(
             continue
         array = zarr.open_array(folder / name, mode="r")
         require_chunks(folder / name, array)
-        whole = array[:]
+        whole = np.asarray(array[:])
         for at, row in enumerate(held):
             if row in wanted:
                 values[row] = np.asarray(whole[at])

@@ -39,7 +39,8 @@ def explained(path: Path) -> Iterator[None]:
                 "Free some space and give the same command again: it goes on from here",
             ) from err
         raise OutputUnwritable(
-            f"cannot write {str(path)!r}: {err.strerror or err}", "Choose a folder that you may write"
+            f"cannot write {str(path)!r}: {err.strerror or err}",
+            "Choose a folder that you may write",
         ) from err
 
 

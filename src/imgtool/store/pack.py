@@ -56,6 +56,7 @@ def _write(store: Store, instance: str, names: Sequence[str], run: str, folder: 
     for name in names:
         batch = store.read(instance, name, None)
         for row in batch:
+            value: Any
             for field, value in row.values.items():
                 if hasattr(value, "dtype"):
                     key = f"{field}.{'x'.join(map(str, value.shape))}"
@@ -66,7 +67,9 @@ def _write(store: Store, instance: str, names: Sequence[str], run: str, folder: 
             ids.append(row.id)
     padded = {field: v + [None] * (len(ids) - len(v)) for field, v in scalars.items()}
     attributes = {"run": run, "ids": ids, "scalars": padded}
-    root = zarr.create_group(store=str(folder), zarr_format=3, attributes=json.loads(json.dumps(attributes)))
+    root = zarr.create_group(
+        store=str(folder), zarr_format=3, attributes=json.loads(json.dumps(attributes))
+    )
     open_arrays = {key: _array(root, key, *group) for key, group in groups.items()}
     at = dict.fromkeys(groups, 0)
     for name in names:
@@ -88,10 +91,11 @@ def _append(batch: Batch, open_arrays: dict[str, Any], at: dict[str, int]) -> No
     import numpy as np
 
     found: dict[str, list[Any]] = {}
+    value: Any
     for row in batch:
         for field, value in row.values.items():
             if hasattr(value, "dtype"):
-                key = f"{field}.{'x'.join(map(str, value.shape))}"  # type: ignore[union-attr]
+                key = f"{field}.{'x'.join(map(str, value.shape))}"
                 found.setdefault(key, []).append(value)
     for key, values in found.items():
         open_arrays[key][at[key] : at[key] + len(values)] = np.stack(values)

@@ -44,7 +44,9 @@ class Store:
             if path.exists() and not _is_empty(path) and not root.exists():
                 raise StoreNotFound(f"{str(path)!r} is no imgtool store", "Give another --store")
             if mode == "r":
-                raise StoreNotFound(f"no store at {str(path)!r}", "Run something with --store first")
+                raise StoreNotFound(
+                    f"no store at {str(path)!r}", "Run something with --store first"
+                )
             write_file(root, layout.group({"imgtool": {"format": FORMAT}}))
         attributes = layout.attributes(root)
         found = attributes.get("imgtool", {})
@@ -60,14 +62,17 @@ class Store:
     def require_writable(self) -> None:
         """Raises StoreReadOnly where nothing can be added."""
         if self.mode == "r" or not os.access(self.path, os.W_OK):
-            raise StoreReadOnly(f"store {str(self.path)!r} cannot be written", "Give another --store")
+            raise StoreReadOnly(
+                f"store {str(self.path)!r} cannot be written", "Give another --store"
+            )
 
     # Listing
 
     def instances(self) -> list[str]:
         """Names of all instances."""
         return sorted(
-            p.name for p in self.path.iterdir()
+            p.name
+            for p in self.path.iterdir()
             if p.is_dir() and p.name != "runs" and not p.name.startswith(".")
         )
 
@@ -263,5 +268,3 @@ def _held(handle: int, path: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
-
-

@@ -88,7 +88,9 @@ def _faults(store: Store, instance: str, name: str) -> Iterator[tuple[str, tuple
     except (OSError, ValueError, KeyError, TypeError) as err:
         yield "", (), f"its rows cannot be read: {err}"
         return
-    if layout.group(attributes) != data or layout.checksum(attributes) != attributes.get("checksum"):
+    if layout.group(attributes) != data or layout.checksum(attributes) != attributes.get(
+        "checksum"
+    ):
         yield "", batch.ids, "its rows were changed"
         return
     held = sorted(p.name for p in folder.iterdir() if p.is_dir())
@@ -104,7 +106,9 @@ def _faults(store: Store, instance: str, name: str) -> Iterator[tuple[str, tuple
     if upstream is not None:
         if not store.has(upstream[0], upstream[1]):
             yield "", batch.ids, f"the batch {'/'.join(upstream)} that it was made of is gone"
-        elif name != batch_name(batch.number, instance, upstream[1]) and not _is_barrier(name, batch):
+        elif name != batch_name(batch.number, instance, upstream[1]) and not _is_barrier(
+            name, batch
+        ):
             yield "", batch.ids, "its name does not follow from its upstream"
     elif name != source_batch_name(batch.number, instance, store.read(instance, name, None)):
         yield "", batch.ids, "its rows do not match its name"
@@ -139,7 +143,8 @@ def reachable(store: Store, record: Mapping[str, Any]) -> dict[str, set[str]]:
         if stage.get("barrier"):
             above = sorted(above)
             names[stage["instance"]] = [
-                barrier_batch_name(at, stage["instance"], above, name) for at, name in enumerate(above)
+                barrier_batch_name(at, stage["instance"], above, name)
+                for at, name in enumerate(above)
             ]
         else:
             names[stage["instance"]] = [

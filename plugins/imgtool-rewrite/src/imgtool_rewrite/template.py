@@ -163,7 +163,9 @@ def _choice(text: str, start: int, depth: int) -> tuple[Node, int]:
     return Choice(tuple(options), tuple(weights), low, high, joiner), at
 
 
-def every(node: Node, wildcards: Wildcards, known: Variables | None = None) -> Iterator[tuple[str, Variables]]:
+def every(
+    node: Node, wildcards: Wildcards, known: Variables | None = None
+) -> Iterator[tuple[str, Variables]]:
     """Every text that the template stands for, the last part changing fastest, with variables.
 
     Weights do not matter here. Several picks keep the order in which options are written.

@@ -10,13 +10,19 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 @click.command()
-@click.option("--model", default=str(WEIGHTS / "tabletop"), help="StableDiffusionPipeline folder.  [default: tabletop]")
+@click.option(
+    "--model",
+    default=str(WEIGHTS / "tabletop"),
+    help="StableDiffusionPipeline folder.  [default: tabletop]",
+)
 @click.option("--count", default=200, show_default=True, help="Held-out captions.")
 @click.option("--steps", default=25, show_default=True, help="Denoising steps.")
 @click.option("--guidance", default=3.0, show_default=True, help="Guidance scale.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the first picture.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet here.")
-def tabletop(model: str, count: int, steps: int, guidance: float, seed: int, sheet: Path | None) -> None:
+def tabletop(
+    model: str, count: int, steps: int, guidance: float, seed: int, sheet: Path | None
+) -> None:
     """Prompt agreement on held-out captions, read by a judge trained on renders alone."""
     from imgtool_tabletop.evaluate import evaluate
     from imgtool_tabletop.judge import Judge

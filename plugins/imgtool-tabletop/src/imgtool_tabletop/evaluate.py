@@ -89,7 +89,9 @@ def agreement(cases: list[Case], seen: list[list[Seen]]) -> Agreement:
         for s, case in zip(seen, cases, strict=True)
         if case.side is not None
     ]
-    return Agreement(interval(right), interval(single), interval(double), interval(sides), len(cases))
+    return Agreement(
+        interval(right), interval(single), interval(double), interval(sides), len(cases)
+    )
 
 
 def generate_pictures(
@@ -107,15 +109,18 @@ def generate_pictures(
     for at in range(0, len(prompts), 20):
         part = prompts[at : at + 20]
         generators = [torch.Generator().manual_seed(seed + at + i) for i in range(len(part))]
-        out = pipe(
-            part, num_inference_steps=steps, guidance_scale=guidance, generator=generators
-        )
+        out = pipe(part, num_inference_steps=steps, guidance_scale=guidance, generator=generators)
         pictures += out.images
     return pictures
 
 
 def evaluate(
-    model: Path, judge_dir: Path, count: int = 200, steps: int = 25, guidance: float = 3.0, seed: int = 0
+    model: Path,
+    judge_dir: Path,
+    count: int = 200,
+    steps: int = 25,
+    guidance: float = 3.0,
+    seed: int = 0,
 ) -> "tuple[Agreement, list[Case], list[Image]]":
     """Generate for `count` held-out prompts, judge, and return figures, cases and pictures."""
     import numpy as np

@@ -29,8 +29,12 @@ class JudgeNet(nn.Module):
 
         def block(inside: int, outside: int, stride: int) -> nn.Sequential:
             return nn.Sequential(
-                nn.Conv2d(inside, outside, 3, stride, 1), nn.GroupNorm(8, outside), nn.SiLU(),
-                nn.Conv2d(outside, outside, 3, 1, 1), nn.GroupNorm(8, outside), nn.SiLU(),
+                nn.Conv2d(inside, outside, 3, stride, 1),
+                nn.GroupNorm(8, outside),
+                nn.SiLU(),
+                nn.Conv2d(outside, outside, 3, 1, 1),
+                nn.GroupNorm(8, outside),
+                nn.SiLU(),
             )
 
         self.early = nn.Sequential(block(3, w // 2, 2), block(w // 2, w, 2))
@@ -71,7 +75,9 @@ class Judge:
         """The judge of a folder with `config.json` and `model.safetensors`."""
         config = json.loads((folder / "config.json").read_text())
         net = JudgeNet(config["width"])
-        net.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
+        net.load_state_dict(
+            {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
+        )
         return cls(net)
 
     @torch.no_grad()
@@ -103,7 +109,9 @@ def objects_right(seen: list[Seen], wanted: tuple[ObjectFact, ...]) -> bool:
     )
 
 
-def sides_right(seen: list[Seen], wanted: tuple[ObjectFact, ...], relation: tuple[int, str, int]) -> bool:
+def sides_right(
+    seen: list[Seen], wanted: tuple[ObjectFact, ...], relation: tuple[int, str, int]
+) -> bool:
     """Whether `left of` or `right of` holds between the two objects as seen."""
     subject, kind, other = relation
     places = []

@@ -38,9 +38,19 @@ class GeneratorParams(TrainParams):
     """Parameters of `train.tabletop`."""
 
     budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "2h"
-    clip: Annotated[str, Help("Folder of the text tower; the shipped one if empty."), PathTo("a CLIPModel folder")] = ""
-    vae: Annotated[str, Help("Folder of the autoencoder; the shipped one if empty."), PathTo("an AutoencoderKL folder")] = ""
-    start: Annotated[str, Help("Go on from this pipeline's net; 'shipped' means tabletop's own.")] = ""
+    clip: Annotated[
+        str,
+        Help("Folder of the text tower; the shipped one if empty."),
+        PathTo("a CLIPModel folder"),
+    ] = ""
+    vae: Annotated[
+        str,
+        Help("Folder of the autoencoder; the shipped one if empty."),
+        PathTo("an AutoencoderKL folder"),
+    ] = ""
+    start: Annotated[
+        str, Help("Go on from this pipeline's net; 'shipped' means tabletop's own.")
+    ] = ""
 
 
 def seconds(text: str) -> float:
@@ -69,9 +79,7 @@ P = TypeVar("P", bound=TrainParams)
 
 
 class _Trainer(Maker[P], Generic[P]):
-    def make(
-        self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime
-    ) -> None:
+    def make(self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime) -> None:
         """Render in one process, train in this one."""
         from imgtool_tabletop.training.bank import PictureBank, being_filled
 
@@ -93,9 +101,7 @@ class TrainClip(_Trainer[TrainParams]):
     summary = "Train the CLIPModel whose text tower the generators use."
     task = "image-text-similarity"
 
-    def train(
-        self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path
-    ) -> None:
+    def train(self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """See `imgtool_tabletop.training.clip`."""
         from imgtool_tabletop.training.clip import ClipTraining, train_clip
 
@@ -110,9 +116,7 @@ class TrainVae(_Trainer[TrainParams]):
     summary = "Train the autoencoder of the generator."
     task = "autoencoder"
 
-    def train(
-        self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path
-    ) -> None:
+    def train(self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """See `imgtool_tabletop.training.vae`."""
         from imgtool_tabletop.training.vae import VaeTraining, train_vae
 
@@ -127,9 +131,7 @@ class TrainJudge(_Trainer[TrainParams]):
     summary = "Train the judge that reads objects from pictures."
     task = "object-detection"
 
-    def train(
-        self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path
-    ) -> None:
+    def train(self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """See `imgtool_tabletop.training.judge`."""
         from imgtool_tabletop.training.judge import JudgeTraining, train_judge
 

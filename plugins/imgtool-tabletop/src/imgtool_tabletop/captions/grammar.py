@@ -33,7 +33,9 @@ def trim(facts: Facts, rng: random.Random) -> Facts:
         replace(
             fact,
             size=fact.size if fact.size != "medium" and rng.random() < 0.35 else None,
-            finish=fact.finish if rng.random() < (0.35 if fact.finish != "matte" else 0.12) else None,
+            finish=fact.finish
+            if rng.random() < (0.35 if fact.finish != "matte" else 0.12)
+            else None,
         )
         for fact in facts.objects
     )
@@ -129,7 +131,12 @@ def swapped(facts: Facts, rng: random.Random) -> Facts:
     """Facts that are false of the scene by one change: a hard negative for contrastive training."""
     objects = list(facts.objects)
     one, two = objects[0], objects[-1]
-    if one.colour != two.colour and one.shape != two.shape and len(objects) == 2 and rng.random() < 0.5:
+    if (
+        one.colour != two.colour
+        and one.shape != two.shape
+        and len(objects) == 2
+        and rng.random() < 0.5
+    ):
         first, second = objects[0].colour, objects[1].colour
         objects[0] = replace(objects[0], colour=second)
         objects[1] = replace(objects[1], colour=first)

@@ -10,8 +10,14 @@ SHAPE_WORDS: Final = {
     "torus": ("torus", "ring"),
 }
 PLURALS: Final = {
-    "sphere": "spheres", "ball": "balls", "cube": "cubes", "box": "boxes",
-    "cylinder": "cylinders", "cone": "cones", "torus": "tori", "ring": "rings",
+    "sphere": "spheres",
+    "ball": "balls",
+    "cube": "cubes",
+    "box": "boxes",
+    "cylinder": "cylinders",
+    "cone": "cones",
+    "torus": "tori",
+    "ring": "rings",
 }
 SIZE_WORDS: Final = {
     "small": ("small", "little"),

@@ -60,7 +60,9 @@ class PictureBank:
     def filled(self) -> int:
         """Pictures rendered so far."""
         try:
-            return min(self.count, int(json.loads((self.folder / "filled.json").read_text())["filled"]))
+            return min(
+                self.count, int(json.loads((self.folder / "filled.json").read_text())["filled"])
+            )
         except (FileNotFoundError, ValueError):
             return 0
 

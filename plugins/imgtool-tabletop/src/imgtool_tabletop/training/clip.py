@@ -66,7 +66,9 @@ def build_clip(settings: ClipTraining, tokenizer: CLIPTokenizer) -> CLIPModel:
     )
     vision = CLIPVisionConfig(**shape, image_size=64, patch_size=settings.patch)
     config = CLIPConfig(
-        text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=settings.projection
+        text_config=text.to_dict(),
+        vision_config=vision.to_dict(),
+        projection_dim=settings.projection,
     )
     return CLIPModel(config)
 
@@ -133,7 +135,9 @@ def train_clip(
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rows, pictures = bank_batch(bank, settings.seed, step, settings.batch)
         pairs = pair_texts(bank.seed, rows.tolist(), step)
-        tokens = tokenizer([*pairs.true, *pairs.false], padding=True, truncation=True, return_tensors="pt")
+        tokens = tokenizer(
+            [*pairs.true, *pairs.false], padding=True, truncation=True, return_tensors="pt"
+        )
         with torch.autocast("cpu", torch.bfloat16):
             image = _unit(model.visual_projection(model.vision_model(pictures).pooler_output))
             text = _unit(model.text_projection(model.text_model(**tokens).pooler_output))
@@ -145,7 +149,11 @@ def train_clip(
         naming = F.binary_cross_entropy_with_logits(named, labels) * LABELS / 10.0
         ranks = (image @ good.T).argmax(-1) == torch.arange(len(image))
         beats = (image * good).sum(-1) > (image * bad).sum(-1)
-        return value + naming, {"naming": float(naming.detach()), "top1": float(ranks.float().mean()), "beats_false": float(beats.float().mean())}
+        return value + naming, {
+            "naming": float(naming.detach()),
+            "top1": float(ranks.float().mean()),
+            "beats_false": float(beats.float().mean()),
+        }
 
     trainer.run(loss)
     with trainer.averaged():
@@ -163,7 +171,10 @@ def write_clip(model: CLIPModel, out_dir: Path) -> None:
     half.load_state_dict(model.state_dict())
     half.to(torch.float16).save_pretrained(out_dir)
     CLIPImageProcessor(
-        size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}, image_mean=MEAN, image_std=STD
+        size={"shortest_edge": 64},
+        crop_size={"height": 64, "width": 64},
+        image_mean=MEAN,
+        image_std=STD,
     ).save_pretrained(out_dir)
 
 

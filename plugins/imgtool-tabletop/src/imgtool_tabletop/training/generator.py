@@ -37,7 +37,9 @@ class GeneratorTraining:
     start: str = ""
     seed: int = 0
     budget: Budget = field(default_factory=lambda: Budget(seconds=2 * 3600.0, log_every=100))
-    optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=6e-4, warmup_steps=300, ema_half_life=200))
+    optimiser: Optimiser = field(
+        default_factory=lambda: Optimiser(rate=6e-4, warmup_steps=300, ema_half_life=200)
+    )
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -56,7 +58,9 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-def build_unet(settings: GeneratorTraining, latent_channels: int, text_width: int) -> UNet2DConditionModel:
+def build_unet(
+    settings: GeneratorTraining, latent_channels: int, text_width: int
+) -> UNet2DConditionModel:
     """An untrained net with cross-attention at both resolutions."""
     torch.manual_seed(settings.seed)
     return UNet2DConditionModel(
@@ -88,7 +92,9 @@ class LatentSource:
         stop = min(self.bank.filled(), self.encoded + most)
         while self.encoded < stop:
             rows = slice(self.encoded, min(self.encoded + 64, stop))
-            pictures = torch.from_numpy(self.bank.reader()[rows].copy()).float().div_(127.5).sub_(1.0)
+            pictures = (
+                torch.from_numpy(self.bank.reader()[rows].copy()).float().div_(127.5).sub_(1.0)
+            )
             with torch.autocast("cpu", torch.bfloat16):
                 posterior = self.vae.encode(pictures).latent_dist
             self.latents[rows] = (posterior.mean.float() * self.vae.config.scaling_factor).half()
@@ -98,7 +104,8 @@ class LatentSource:
         """Latents [B, 8, 8, 8] and captions of `rows`, a share of them empty."""
         draw = torch.rand(len(rows), generator=torch.Generator().manual_seed(step)).tolist()
         texts = [
-            "" if luck < empty
+            ""
+            if luck < empty
             else caption(scene_facts(scene_at(self.bank.seed, row, held_out=False)), (row, step))
             for row, luck in zip(rows, draw, strict=True)
         ]
@@ -160,7 +167,9 @@ def train_generator(
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
         rows = torch.randint(0, source.encoded, (settings.batch,), generator=generator).tolist()
         latents, texts = source.batch(rows, step, settings.empty)
-        tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        tokens = tokenizer(
+            texts, padding="max_length", truncation=True, return_tensors="pt"
+        ).input_ids
         noise = torch.randn(latents.shape, generator=generator)
         times = draw_times(len(rows), generator)
         noised, target = velocity_pair(latents, noise, times, alphas)
@@ -176,7 +185,9 @@ def train_generator(
         write_pipeline(unet, vae_dir, clip_dir, out_dir)
 
 
-def write_pipeline(unet: UNet2DConditionModel, vae_dir: Path, clip_dir: Path, out_dir: Path) -> None:
+def write_pipeline(
+    unet: UNet2DConditionModel, vae_dir: Path, clip_dir: Path, out_dir: Path
+) -> None:
     """Write a folder that `StableDiffusionPipeline.from_pretrained` loads alone."""
     fresh = out_dir.with_name(out_dir.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -185,7 +196,9 @@ def write_pipeline(unet: UNet2DConditionModel, vae_dir: Path, clip_dir: Path, ou
     half.to(torch.float16).save_pretrained(fresh / "unet")
     shutil.copytree(vae_dir, fresh / "vae", ignore=shutil.ignore_patterns("figures.json"))
     # In float32: transformers loads what it finds, diffusers float32, and they must agree.
-    CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).save_pretrained(fresh / "text_encoder")
+    CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).save_pretrained(
+        fresh / "text_encoder"
+    )
     CLIPTokenizer.from_pretrained(clip_dir).save_pretrained(fresh / "tokenizer")
     build_scheduler().save_pretrained(fresh / "scheduler")
     index = {

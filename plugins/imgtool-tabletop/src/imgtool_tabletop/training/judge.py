@@ -92,7 +92,10 @@ def train_judge(
     trainer.run(loss)
     with trainer.averaged():
         out_dir.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, out_dir / "model.safetensors")
+        save_file(
+            {k: v.half().contiguous() for k, v in net.state_dict().items()},
+            out_dir / "model.safetensors",
+        )
         (out_dir / "config.json").write_text(json.dumps({"width": settings.width}) + "\n")
     accuracy = judge_accuracy(Judge.load(out_dir))
     report(f"accuracy on held-out renders {accuracy:.3f}")
@@ -108,6 +111,8 @@ def judge_accuracy(judge: Judge, count: int = 500, seed: int = 77) -> float:
         index += 1
         if len(scene.solids) <= 2:
             scenes.append(scene)
-    seen = [found for at in range(0, count, 100) for found in judge.read(render(scenes[at : at + 100]))]
+    seen = [
+        found for at in range(0, count, 100) for found in judge.read(render(scenes[at : at + 100]))
+    ]
     right = [objects_right(s, scene_facts(c).objects) for s, c in zip(seen, scenes, strict=True)]
     return sum(right) / count

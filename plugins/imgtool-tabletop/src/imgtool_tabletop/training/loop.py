@@ -99,7 +99,9 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.weights, self.settings.clip_norm)
         self.adam.step()
         half_life = min(self.settings.ema_half_life, 1 + self.step // 4)
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.weights], 1 - 0.5 ** (1 / half_life))
+        torch._foreach_lerp_(
+            self.average, [p.detach() for p in self.weights], 1 - 0.5 ** (1 / half_life)
+        )
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
@@ -117,7 +119,10 @@ class Trainer:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        kept = {s: signal.signal(s, lambda *_: self._stop.set()) for s in (signal.SIGTERM, signal.SIGINT)}
+        kept = {
+            s: signal.signal(s, lambda *_: self._stop.set())
+            for s in (signal.SIGTERM, signal.SIGINT)
+        }
         try:
             yield
         finally:
@@ -131,8 +136,13 @@ class Trainer:
             writer = csv.writer(file)
             if fresh:
                 writer.writerow(["step", "seconds", *figures])
-            writer.writerow([self.step, f"{self.seconds:.1f}", *(f"{v:.5f}" for v in figures.values())])
-        self.report(f"step {self.step} {self.seconds:.0f}s " + " ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+            writer.writerow(
+                [self.step, f"{self.seconds:.1f}", *(f"{v:.5f}" for v in figures.values())]
+            )
+        self.report(
+            f"step {self.step} {self.seconds:.0f}s "
+            + " ".join(f"{k} {v:.4f}" for k, v in figures.items())
+        )
 
     def save(self) -> None:
         """Write the checkpoint beside the old one and swap it in."""

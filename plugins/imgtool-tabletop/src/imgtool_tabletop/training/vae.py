@@ -75,7 +75,9 @@ def train_vae(
         made = made.float()
         error = made - pictures
         kl = posterior.kl().mean()
-        total = error.abs().mean() + error.square().mean() + settings.edges * edge_loss(made, pictures)
+        total = (
+            error.abs().mean() + error.square().mean() + settings.edges * edge_loss(made, pictures)
+        )
         psnr = -10 * torch.log10(error.detach().square().mean() / 4)
         return total + settings.kl * kl, {"psnr": float(psnr), "kl": float(kl.detach())}
 
@@ -85,7 +87,9 @@ def train_vae(
 
 
 @torch.no_grad()
-def write_vae(model: AutoencoderKL, settings: VaeTraining, bank: PictureBank, out_dir: Path) -> None:
+def write_vae(
+    model: AutoencoderKL, settings: VaeTraining, bank: PictureBank, out_dir: Path
+) -> None:
     """Measure the latents' spread and write the folder, in half precision."""
     _, pictures = bank_batch(bank, settings.seed, -1 % 2**31, 512)
     means = torch.cat([model.encode(part).latent_dist.mean for part in pictures.split(64)])
@@ -93,7 +97,11 @@ def write_vae(model: AutoencoderKL, settings: VaeTraining, bank: PictureBank, ou
     half = AutoencoderKL.from_config(model.config)
     half.load_state_dict(model.state_dict())
     half.to(torch.float16).save_pretrained(out_dir)
-    made = torch.cat([F.mse_loss(model.decode(z).sample, p)[None] for z, p in
-                      zip(means.split(64), pictures.split(64), strict=True)])
+    made = torch.cat(
+        [
+            F.mse_loss(model.decode(z).sample, p)[None]
+            for z, p in zip(means.split(64), pictures.split(64), strict=True)
+        ]
+    )
     figures = {"psnr_db": round(float(-10 * torch.log10(made.mean() / 4)), 2)}
     (out_dir / "figures.json").write_text(json.dumps(figures) + "\n")

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from imgtool_tabletop.world.scene import (
-    COLOURS,
     FINISHES,
     HALF_HEIGHT,
     LIGHTS,

@@ -33,9 +33,7 @@ def pinhole_rays(batch: SceneBatch, size: int, samples: int = 1) -> Rays:
     """Rays through a regular grid of `samples`^2 points in each of `size`^2 pixels."""
     grid = sensor_grid(size, samples, batch.eye.device)
     planar = torch.stack((grid[:, 0], -grid[:, 1], torch.ones_like(grid[:, 0])), dim=-1)
-    scale = torch.stack(
-        (batch.tan_half, batch.tan_half, torch.ones_like(batch.tan_half)), dim=-1
-    )
+    scale = torch.stack((batch.tan_half, batch.tan_half, torch.ones_like(batch.tan_half)), dim=-1)
     direction = torch.matmul(planar, batch.axes * scale[:, :, None])
     inverse = torch.rsqrt((direction * direction).sum(-1, keepdim=True))
     return Rays(batch.eye[:, None, :], direction * inverse, inverse[..., 0])
