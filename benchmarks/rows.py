@@ -23,8 +23,9 @@ def measured(folder: Path, rows: int, batch: int) -> tuple[float, float]:
     """Seconds and peak MiB of `imgtool rewrite` over the first `rows` prompts."""
     prompts = folder / f"{rows}.txt"
     prompts.write_text("".join(f"prompt number {i}\n" for i in range(rows)))
-    command = [sys.executable, "-m", "imgtool", "rewrite", str(prompts), "--json", "--progress", "none",
-               "--batch", str(batch), "--store", str(folder / f"{rows}.zarr")]  # fmt: skip
+    command = [sys.executable, "-m", "imgtool", "rewrite", str(prompts), "--json"]
+    command += ["--progress", "none", "--batch", str(batch)]
+    command += ["--store", str(folder / f"{rows}.zarr")]
     start = time.perf_counter()
     out = subprocess.run(
         [sys.executable, "-c", CHILD, *command], capture_output=True, text=True, check=True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,8 @@ from imgtool.errors import BadRowId, InputEmpty, InputMissing, InputUnreadable, 
 from imgtool.inputs import is_path, read_rows, rows_of_lines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from imgtool.inputs import Row
 
 
@@ -24,8 +25,8 @@ def rows(*words: str, **more: object) -> list[Row]:
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [("a.txt", True), ("in/out", True), ("s.zarr", True), ("a red cube", False), ("a cat/dog mix", False),
-     ("v1.5 style", False), ("cube", False)],
+    [("a.txt", True), ("in/out", True), ("s.zarr", True), ("a red cube", False),
+     ("a cat/dog mix", False), ("v1.5 style", False), ("cube", False)],
 )  # fmt: skip
 def test_known_suffix_or_slash_means_a_path(word: str, expected: bool) -> None:
     assert is_path(word) is expected

@@ -35,7 +35,8 @@ def fields_page() -> str:
         f"| `{f.name}` | {f.kind} | {' × '.join(f.dims)} | {f.dtype} | {f.summary} |"
         for f in fields.KNOWN.values()
     ]
-    head = "# Fields\n\n| name | kind | dimensions | dtype | holds |\n| --- | --- | --- | --- | --- |\n"
+    head = "# Fields\n\n| name | kind | dimensions | dtype | holds |\n"
+    head += "| --- | --- | --- | --- | --- |\n"
     return head + "\n".join(rows) + "\n"
 
 
@@ -58,10 +59,9 @@ def stages_page() -> str:
             if spec.dist not in OWN:
                 continue
             lines.append(f"## `{spec.id}`\n\n{spec.summary}\n")
-            lines += [
-                f"- `{p.name}` ({p.type}, {'required' if p.required else f'default `{p.default!r}`'}): {p.help}"
-                for p in spec.params
-            ]
+            for p in spec.params:
+                default = "required" if p.required else f"default `{p.default!r}`"
+                lines.append(f"- `{p.name}` ({p.type}, {default}): {p.help}")
             lines.append("")
     return "\n".join(lines)
 

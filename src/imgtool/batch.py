@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     Array: TypeAlias = np.ndarray
-    Value: TypeAlias = str | int | float | bool | None | list[object] | dict[str, object] | Array
+    Value: TypeAlias = str | int | float | bool | list[object] | dict[str, object] | Array | None
 
 
 def derive_seed(*parts: object) -> int:

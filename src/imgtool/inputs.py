@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 def is_path(word: str) -> bool:
-    """Whether a positional argument means a path: it has a known suffix, or a slash and no space."""
+    """Whether a positional argument means a path: a known suffix, or a slash and no space."""
     if "\n" in word or len(word) > 1000:
         return False
     return Path(word).suffix.lower() in SUFFIXES or ("/" in word and " " not in word)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
+import shutil
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +23,6 @@ from imgtool.store.gc import collect
 from imgtool.store.keys import batch_name, instance_key, source_batch_name
 from imgtool.store.pack import pack
 from imgtool.store.verify import verify
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SOURCE = instance_key("source", 1, {}, "", None)
 DRAW = instance_key("draw.toy", 1, {"n": 1}, "", SOURCE)
@@ -156,7 +153,7 @@ def test_verify_finds_every_fault_and_withdraws_the_batch(tmp_path: Path, fault:
         # Without its zarr.json a batch is not committed: there is nothing to withdraw.
         assert found or not folder.exists() or str(before) == "zarr.json", before
         assert {(d.instance, d.batch) for d in found} <= {(DRAW, second)}
-        __import__("shutil").rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         filled(tmp_path / "s.zarr")
         assert verify(store) == []
 
@@ -214,7 +211,7 @@ filled(Path(sys.argv[1]))
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 7, 9, 11, 13])
 def test_writer_killed_at_any_sync_leaves_nothing_half_done(tmp_path: Path, steps: int) -> None:
     path = tmp_path / "s.zarr"
-    here = os.path.dirname(__file__)
+    here = str(Path(__file__).parent)
     done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(steps), here], check=False)
     assert done.returncode in (0, -signal.SIGKILL)
     if (path / "zarr.json").exists():

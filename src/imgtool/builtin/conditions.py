@@ -33,7 +33,7 @@ LONGEST = 2000
 
 
 def parse_condition(text: str) -> ast.expr:
-    """The tree of a condition: `and or not`, comparisons, `in`, `+ - * / %`, numbers, texts, fields.
+    """The tree of a condition: `and or not`, comparisons, `in`, arithmetic, numbers, texts, fields.
 
     Raises
     ------

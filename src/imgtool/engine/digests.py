@@ -1,4 +1,4 @@
-"""What a result depends on beside its parameters: model weights, files named, how it is computed."""
+"""What a result depends on beside its parameters: weights, files named, how it is computed."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from imgtool.runtime.context import Runtime
 from imgtool.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from imgtool.batch import Batch, Failure, Row, Value
@@ -292,7 +291,7 @@ class _Feeder(threading.Thread):
                     outbox.put(name)
             else:
                 self._record(names)
-        except BaseException as err:  # the border of this thread
+        except BaseException as err:  # noqa: BLE001 - the border of this thread
             self.session.abort(err)
         for outbox in self.outboxes:
             outbox.put(END)

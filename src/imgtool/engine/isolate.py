@@ -40,7 +40,7 @@ def process_isolated(stage: Stage[Any], label: str, batch: Batch) -> Batch:
         return replace(rest, failures={**failed, **rest.failures})
     except ImgtoolError:
         raise
-    except Exception as err:  # the border where a plugin's fault becomes a failed row
+    except Exception as err:  # noqa: BLE001 - the border where a plugin's fault becomes a failed row
         return _after_fault(stage, label, batch, err)
 
 

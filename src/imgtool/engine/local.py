@@ -94,7 +94,7 @@ class Lane(threading.Thread):
                     self._run_barrier()
                 else:
                     self._run_batches()
-        except BaseException as err:  # a lane is a border: nobody above it sees its errors
+        except BaseException as err:  # noqa: BLE001 - a lane is a border: nobody above it sees its errors
             self.session.abort(err)
         for outbox in self.outboxes:
             outbox.put(END)
@@ -277,7 +277,7 @@ class _Writer(threading.Thread):
                 if self.lane.session.error is None:
                     try:
                         self._commit(name, batch, upstream)
-                    except BaseException as err:  # the lane's border, in its second thread
+                    except BaseException as err:  # noqa: BLE001 - the lane's border, in its second thread
                         self.lane.session.abort(err)
 
     def _commit(self, name: str, batch: Batch, upstream: tuple[str, str]) -> None:

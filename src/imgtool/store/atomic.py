@@ -10,13 +10,13 @@ import os
 import secrets
 import shutil
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.errors import OutputUnwritable, StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MARK = ".imgtool-tmp-"
 FULL = {errno.ENOSPC, errno.EDQUOT}

@@ -1,4 +1,4 @@
-"""Reads every byte of a store, says what is bad, and withdraws it so that the next run redoes it."""
+"""Reads every byte of a store, says what is bad, and withdraws it for the next run to redo."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ def _array_fault(folder: Any, digest: str | None) -> str:
         array[:]  # the crc32c of every chunk is checked by reading it
     except StoreDamaged as err:
         return err.message
-    except Exception as err:  # zarr raises many kinds for damaged bytes
-        return f"its bytes were changed: {str(err).splitlines()[0] if str(err) else type(err).__name__}"
+    except Exception as err:  # noqa: BLE001 - zarr raises many kinds for damaged bytes
+        return f"its bytes were changed: {(str(err) or type(err).__name__).splitlines()[0]}"
     return ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# CSI, OSC (ended by BEL or ST), other two-character escapes, and C0/C1 controls but tab and newline.
+# CSI, OSC (ended by BEL or ST), other two-character escapes, and controls but tab and newline.
 ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\|$)|\x1b[PX^_].*?(?:\x1b\\|$)|\x1b[ -~]?"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\u202a-\u202e\u2066-\u2069]",

@@ -1,4 +1,4 @@
-"""The tabletop world: rendered solids, captions that state what is there, and models trained on both.
+"""The tabletop world: rendered solids, captions that say what is there, and models of both.
 
 Importing this package loads neither torch nor any model; the submodules that need them do.
 """

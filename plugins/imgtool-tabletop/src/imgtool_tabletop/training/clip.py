@@ -113,7 +113,7 @@ def pair_texts(seed: int, rows: list[int], step: int) -> Pairs:
 
 
 def contrastive(image: Tensor, text: Tensor, false: Tensor, scale: Tensor) -> Tensor:
-    """Symmetric cross-entropy, Radford et al. (2021), eq. of fig. 3; images also against `false`."""
+    """Symmetric cross-entropy, Radford et al. (2021), fig. 3; images also against `false`."""
     target = torch.arange(len(image))
     to_text = scale * image @ torch.cat((text, false)).T
     to_image = scale * text @ image.T

@@ -30,7 +30,7 @@ class JudgeTraining:
 
 
 def targets(scenes: list[Scene]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Heat map [B, G, G] and, for each object: (scene, row, column) [N, 3], shape [N], colour [N]."""
+    """Heat map [B, G, G]; for each object (scene, row, column) [N, 3], shape [N], colour [N]."""
     heat = torch.zeros(len(scenes), GRID, GRID)
     line = (torch.arange(GRID) + 0.5) * 2 / GRID - 1
     cells, shapes, colours = [], [], []
