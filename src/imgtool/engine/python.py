@@ -156,9 +156,9 @@ def run(
     from imgtool.engine.facade import execute
     from imgtool.engine.request import RunRequest
     from imgtool.inputs import finished_rows
-    from imgtool.paths import cache_dir
     from imgtool.pipeline import load_pipeline
     from imgtool.registry import Registry
+    from imgtool.unnamed import in_use, unnamed_store
 
     registry = Registry.load()
     loaded = load_pipeline(pipeline, registry, dict(overrides or {}))
@@ -170,10 +170,11 @@ def run(
         stages=loaded.stages,
         makers=loaded.makers,
         rows=finished_rows(given, seed),
-        store=Path(store) if store is not None else cache_dir() / "runs.zarr",
+        store=Path(store) if store is not None else unnamed_store(),
         name=loaded.name,
     )
-    return Run(execute(replace(request, **settings), registry))
+    with in_use(request.store):
+        return Run(execute(replace(request, **settings), registry))
 
 
 class StageCall:

@@ -1,0 +1,49 @@
+"""Runs and stages from Python, over torch-free stages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import imgtool
+from imgtool.errors import UnknownComponent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PIPELINE = """
+[colours]
+[[colours.stage]]
+use = "rewrite.template"
+[[colours.stage]]
+use = "select.where"
+condition = "'red' in prompt"
+"""
+
+
+def test_a_pipeline_runs_and_its_rows_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipelines.toml").write_text(PIPELINE)
+    run = imgtool.run("pipelines.toml:colours", ["a {red|blue} cube"], store=tmp_path / "s.zarr")
+    assert [row.prompt for row in run.rows] == ["a red cube"]
+    assert run.rows[0].id == "0.0"
+    assert list(run["rewrite.template"].prompt) == ["a red cube", "a blue cube"]
+    with pytest.raises(UnknownComponent, match="no stage 'x'"):
+        run["x"]
+
+
+def test_overrides_reach_the_stage_they_name(tmp_path: Path) -> None:
+    file = tmp_path / "p.toml"
+    file.write_text(PIPELINE)
+    change = {"select.where.condition": "'blue' in prompt"}
+    run = imgtool.run(f"{file}:colours", ["a {red|blue} cube"], overrides=change)
+    assert [row["prompt"] for row in run.rows] == ["a blue cube"]
+
+
+def test_a_stage_is_a_function_of_fields() -> None:
+    with imgtool.stage("rewrite.template") as expand:
+        rows = expand(prompt="{red|blue}")
+    assert [row["prompt"] for row in rows] == ["red", "blue"]
