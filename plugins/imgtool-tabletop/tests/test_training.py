@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def trained(folder: Path, *steps: int) -> list[torch.Tensor]:
             x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
             return (net(x) - x.flip(1)).square().mean(), {}
 
-        trainer.run(loss)
+        with contextlib.suppress(KeyboardInterrupt):
+            trainer.run(loss)
     return [*trainer.weights, *trainer.average]
 
 

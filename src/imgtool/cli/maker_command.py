@@ -57,6 +57,9 @@ def maker_options() -> list[click.Parameter]:
 
 
 def _call(ctx: click.Context, spec: Spec, values: dict[str, object]) -> int:
+    import logging
+    import sys
+
     from imgtool.cli.root import load_registry
     from imgtool.engine.make import make_one
     from imgtool.runtime.context import Runtime
@@ -70,6 +73,9 @@ def _call(ctx: click.Context, spec: Spec, values: dict[str, object]) -> int:
         )
     registry = load_registry(ctx)
     runtime = Runtime(registry=registry, device=str(values["device"]), dtype=str(values["dtype"]))
+    # Makers take long and say how they fare in the log; a command shows it.
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    logging.getLogger("imgtool").setLevel(logging.INFO)
     make_one(spec.id, params, folder, registry, runtime)
     output = Output.plain(bool(values["json"]))
     if output.mode == "json":

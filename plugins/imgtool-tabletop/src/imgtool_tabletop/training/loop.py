@@ -73,7 +73,13 @@ class Trainer:
         return min(1.0, self.seconds / self.budget.seconds)
 
     def run(self, loss: Callable[[int], tuple[Tensor, dict[str, float]]]) -> None:
-        """Train; returns when the budget is used or a stop was asked for, checkpoint written."""
+        """Train until the budget is used; the last step is in the checkpoint.
+
+        Raises
+        ------
+        KeyboardInterrupt : SIGINT or SIGTERM came; the checkpoint is written, and a trainer over
+            the same `work_dir` goes on from it.
+        """
         with self._signals():
             saved = started = time.monotonic()
             before = self.seconds
@@ -88,6 +94,8 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
             self.save()
+        if self._stop.is_set():
+            raise KeyboardInterrupt
 
     def _update(self, value: Tensor) -> None:
         ramp = min(1.0, (self.step + 1) / self.settings.warmup_steps)
