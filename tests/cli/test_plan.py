@@ -72,3 +72,9 @@ def test_time_is_estimated_from_earlier_runs(imgtool: Imgtool) -> None:
     planned = stages(imgtool, "a", "b", "c", "d", "--set", "upper.toy.pause_s=0.2")
 
     assert planned["upper.toy"]["est_seconds"] >= 0.4
+
+
+def test_a_plan_for_one_row_is_of_that_row_alone(imgtool: Imgtool) -> None:
+    planned = stages(imgtool, "a", "b", "c", "--row", "1.2")
+
+    assert (planned["upper.toy"]["rows"], planned["upper.toy"]["missing_batches"]) == (1, 1)

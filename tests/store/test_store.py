@@ -189,6 +189,22 @@ def test_pack_reads_back_equal_with_plain_zarr(tmp_path: Path) -> None:
     assert group.attrs["ids"] == ["0.0", "0.1", "1.0", "1.1", "2.0", "2.1"]
 
 
+def test_gc_keeps_what_kept_batches_were_made_of(tmp_path: Path) -> None:
+    store, first, second = filled(tmp_path / "s.zarr")
+    record = store.run("demo") or {}
+    store.write_run("demo", {**record, "source": DRAW, "batches": [second], "stages": []})
+    collect(store)
+    assert store.names(SOURCE) == {first}
+
+
+def test_a_run_that_is_not_whole_is_not_packed(tmp_path: Path) -> None:
+    store, _, second = filled(tmp_path / "s.zarr")
+    store.withdraw(DRAW, second)
+    with pytest.raises(StoreDamaged, match="1 of the 1 batches"):
+        pack(store, "demo", tmp_path / "p.zarr")
+    assert not (tmp_path / "p.zarr").exists()
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

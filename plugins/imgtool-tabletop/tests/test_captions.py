@@ -32,10 +32,10 @@ def test_what_a_caption_says_holds_in_its_scene(seed: int) -> None:
 def test_a_swapped_fact_is_false_of_the_scene(seed: int) -> None:
     rng = random.Random(seed)
     facts = scene_facts(sample_scene(rng, EVEN))
-    lie = swapped(facts, rng)
+    lie = swapped(trim(facts, rng, extras=0.5), rng)
     distinct = {(o.colour, o.shape) for o in facts.objects}
-    if len(distinct) == len(facts.objects) and lie.objects != facts.objects:
-        assert not trim(lie, rng).holds_in(facts)
+    if len(distinct) == len(facts.objects):
+        assert not lie.holds_in(facts)
 
 
 def test_a_caption_is_the_same_for_the_same_seed() -> None:

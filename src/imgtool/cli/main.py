@@ -72,6 +72,10 @@ def run(arguments: Sequence[str]) -> int:
         if debug:
             raise
         return _report_os_error(err)
+    except Exception as err:
+        if debug:
+            raise
+        return _report_bug(err)
 
 
 def _run_click(arguments: Sequence[str]) -> int:
@@ -117,6 +121,17 @@ def _report_os_error(err: OSError) -> int:
         return Status.STOPPED
     _say(text, "--debug shows where it happened")
     return Status.USAGE
+
+
+def _report_bug(err: Exception) -> int:
+    from imgtool.ui.text import strip_escapes
+
+    text = strip_escapes(f"{type(err).__name__}: {err}")
+    _say(
+        f"imgtool {__version__} did not expect this: {_one_line(text)}",
+        "What was committed stays; please report it with what --debug prints",
+    )
+    return Status.STOPPED
 
 
 def _say(what: str, hint: str = "") -> None:

@@ -14,7 +14,7 @@ from imgtool.engine.local import END, Lane, Session
 from imgtool.engine.make import make_models
 from imgtool.engine.plan import resolve_instances, unique_labels
 from imgtool.engine.request import RunRequest, Schedule, StreamSource
-from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, commit_source
+from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, commit_source, leading_to
 from imgtool.errors import InputEmpty, Interrupted, Status
 from imgtool.runtime.context import Runtime
 from imgtool.store import Store
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from imgtool.batch import Batch, Failure, Row, Value
+    from imgtool.batch import Batch, Failure, Row
     from imgtool.engine.plan import Instance
     from imgtool.registry import Registry
 
@@ -175,7 +175,7 @@ def _open_source(
     """Names of source batches as they are committed, their fields, and their instance."""
     if isinstance(request.rows, StreamSource):
         return iter(request.rows.batches), request.rows.fields, request.rows.instance
-    rows = iter(_lineage(request.rows, request.row))
+    rows = iter(leading_to(request.rows, request.row))
     first = next(rows, None)
     if first is None:
         raise InputEmpty("the input holds no rows", "Give a prompt, a file or a stream")
@@ -183,14 +183,6 @@ def _open_source(
     size = request.batch or max(1, DEFAULT_ROWS // expansion(request, registry))
     whole = itertools.chain((first,), rows)
     return (commit_source(store, b) for b in batches_of(whole, size)), fields, SOURCE_KEY
-
-
-def _lineage(
-    rows: Iterable[Mapping[str, Value]], target: str | None
-) -> Iterator[Mapping[str, Value]]:
-    for row in rows:
-        if target is None or target == row["id"] or target.startswith(f"{row['id']}."):
-            yield row
 
 
 def expansion(request: RunRequest, registry: Registry) -> int:

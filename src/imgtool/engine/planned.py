@@ -9,7 +9,7 @@ from imgtool.engine.digests import input_digest
 from imgtool.engine.facade import expansion, prepare_runtime
 from imgtool.engine.plan import resolve_instances, unique_labels
 from imgtool.engine.request import StreamSource
-from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of
+from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, leading_to
 from imgtool.errors import ModelUnusable, StoreNotFound
 from imgtool.params import cheap_check
 from imgtool.store import Store
@@ -126,7 +126,7 @@ def _source(
     size = request.batch or max(1, DEFAULT_ROWS // expansion(request, registry))
     rows, names = 0, []
     fields: tuple[str, ...] = ()
-    for batch in batches_of(request.rows, size):
+    for batch in batches_of(leading_to(request.rows, request.row), size):
         names.append(source_batch_name(batch.number, SOURCE_KEY, batch))
         rows += len(batch)
         fields = fields or tuple(batch.columns)

@@ -60,6 +60,15 @@ def commit_source(store: Store, batch: Batch) -> str:
     return name
 
 
+def leading_to(
+    rows: Iterable[Mapping[str, Value]], target: str | None
+) -> Iterator[Mapping[str, Value]]:
+    """Only the source row that `target` is or descends from; every row where it is None."""
+    for row in rows:
+        if target is None or target == row["id"] or target.startswith(f"{row['id']}."):
+            yield row
+
+
 def rows_of_lineage(batch: Batch, target: str) -> Batch:
     """Only the rows that are `target`, or that it descends from."""
     return batch.keep(

@@ -42,6 +42,7 @@ def collect(store: Store, dry_run: bool = False) -> GcReport:
         record = store.run(run)
         for key, names in reachable(store, record or {}).items() if record else ():
             kept.setdefault(key, set()).update(names)
+    _keep_upstream(store, kept)
     batches = instances = size = 0
     for instance in store.instances():
         gone = store.names(instance) - kept.get(instance, set())
@@ -58,3 +59,13 @@ def collect(store: Store, dry_run: bool = False) -> GcReport:
         elif not dry_run:
             remove_leftovers(store.path / instance)
     return GcReport(batches, instances, size, dry_run)
+
+
+def _keep_upstream(store: Store, kept: dict[str, set[str]]) -> None:
+    """Keep what kept batches were made of: their rows are read through it."""
+    left = [(key, name) for key, names in kept.items() for name in names & store.names(key)]
+    while left:
+        above = store.upstream(*left.pop())
+        if above is not None and above[1] not in kept.setdefault(above[0], set()):
+            kept[above[0]].add(above[1])
+            left.append(above)

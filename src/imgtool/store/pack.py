@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from imgtool.errors import OutputUnwritable, UnknownComponent, near
+from imgtool.errors import OutputUnwritable, StoreDamaged, UnknownComponent, near
 from imgtool.store import layout
 from imgtool.store.atomic import committed_folder, sync_folder
 from imgtool.store.verify import reachable
@@ -27,6 +27,7 @@ def pack(store: Store, run: str, out: Path) -> None:
     Raises
     ------
     UnknownComponent : the store has no such run.
+    StoreDamaged : the run was not finished, or batches of it were withdrawn.
     OutputUnwritable : `out` exists.
     """
     record = store.run(run)
@@ -39,7 +40,13 @@ def pack(store: Store, run: str, out: Path) -> None:
     if out.exists():
         raise OutputUnwritable(f"{str(out)!r} exists", "Give a new folder")
     last = record["stages"][-1]["instance"] if record["stages"] else record["source"]
-    names = sorted(reachable(store, record)[last] & store.names(last))
+    names = sorted(reachable(store, record)[last])
+    missing = len(set(names) - store.names(last))
+    if missing:
+        raise StoreDamaged(
+            f"{missing} of the {len(names)} batches of run {run!r} are not there",
+            "Run it again, then pack it",
+        )
     with committed_folder(out) as folder:
         _write(store, last, names, run, folder)
         for path in folder.rglob("*"):

@@ -181,6 +181,16 @@ class Store:
             step = self._batch_attributes(*at)
         return Batch(batch.ids, columns, batch.parents, batch.failures, batch.number)
 
+    def upstream(self, instance: str, name: str) -> tuple[str, str] | None:
+        """Instance and name of the batch that a batch was made of; None for source batches.
+
+        Raises
+        ------
+        StoreDamaged : the batch is missing or damaged.
+        """
+        above = self._batch_attributes(instance, name).get("upstream")
+        return (above[0], above[1]) if above else None
+
     def has_failures(self, instance: str) -> bool:
         """Whether any batch of an instance recorded a failed row."""
         return (self.beside / "failed" / instance).exists()

@@ -9,7 +9,7 @@ import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, TypeVar
 
 from imgtool.api import BadParams, Bounds, Help, Maker, PathTo
 
@@ -79,13 +79,18 @@ P = TypeVar("P", bound=TrainParams)
 
 
 class _Trainer(Maker[P], Generic[P]):
+    broad: ClassVar[bool] = False
+    """Whether training sees every table, light and framing often, not the first few mostly."""
+
     def make(self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime) -> None:
         """Render in one process, train in this one."""
         from imgtool_tabletop.training.bank import PictureBank, being_filled
+        from imgtool_tabletop.world.sample import BROAD, FIRST
 
         runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
         count = 256 if params.smoke else params.pictures
-        bank = PictureBank(runtime.journal / "bank", params.seed, count)
+        scenes = BROAD if self.broad else FIRST
+        bank = PictureBank(runtime.journal / "bank", params.seed, count, distribution=scenes)
         with being_filled(bank, at_least=min(count, 2048)):
             self.train(params, bank, out_dir, runtime.journal)
 
@@ -100,6 +105,7 @@ class TrainClip(_Trainer[TrainParams]):
     id = "train.tabletop/clip"
     summary = "Train the CLIPModel whose text tower the generators use."
     task = "image-text-similarity"
+    broad = True
 
     def train(self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """See `imgtool_tabletop.training.clip`."""

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Final
 
 from imgtool_tabletop.captions import words
 from imgtool_tabletop.world.facts import Facts, ObjectFact
@@ -27,8 +28,11 @@ def with_article(name: str) -> str:
     return f"{'an' if name[0] in 'aeio' else 'a'} {name}"
 
 
-def trim(facts: Facts, rng: random.Random) -> Facts:
-    """What one caption says: colours and shapes always, at most one relation, the rest at times."""
+def trim(facts: Facts, rng: random.Random, extras: float = 0.06) -> Facts:
+    """What one caption says: colours and shapes always, at most one relation, the rest at times.
+
+    extras : how likely each true word of framing, clutter and harmony is said.
+    """
     objects = tuple(
         replace(
             fact,
@@ -45,7 +49,7 @@ def trim(facts: Facts, rng: random.Random) -> Facts:
         facts.table if rng.random() < 0.3 else None,
         facts.light if rng.random() < (0.12 if facts.light == "noon" else 0.5) else None,
         None,
-        frozenset(e for e in sorted(facts.extras) if rng.random() < 0.06 and e != "mixed"),
+        frozenset(e for e in sorted(facts.extras) if rng.random() < extras and e != "mixed"),
     )
 
 
@@ -128,7 +132,9 @@ def caption(facts: Facts, seed: object) -> str:
 
 
 def swapped(facts: Facts, rng: random.Random) -> Facts:
-    """Facts that are false of the scene by one change: a hard negative for contrastive training."""
+    """`facts` made false by one change: a hard negative for contrastive training."""
+    if rng.random() < 0.2 and (elsewhere := _elsewhere(facts, rng)) != facts:
+        return elsewhere
     objects = list(facts.objects)
     one, two = objects[0], objects[-1]
     if (
@@ -154,3 +160,27 @@ def swapped(facts: Facts, rng: random.Random) -> Facts:
         shapes = [s for s in SHAPES if s != objects[which].shape]
         objects[which] = replace(objects[which], shape=rng.choice(shapes))
     return replace(facts, objects=tuple(objects))
+
+
+OPPOSITES: Final = {
+    "matching": "contrasting",
+    "contrasting": "matching",
+    "close-up": "wide shot",
+    "wide shot": "close-up",
+    "empty": "cluttered",
+    "cluttered": "empty",
+}
+
+
+def _elsewhere(facts: Facts, rng: random.Random) -> Facts:
+    """The same objects in other surroundings; `facts` itself where it says nothing of them."""
+    turned = frozenset(OPPOSITES.get(extra, extra) for extra in facts.extras)
+    if turned != facts.extras:
+        return replace(facts, extras=turned)
+    if facts.table is not None:
+        others = sorted(table for table in words.TABLE_PHRASES if table != facts.table)
+        return replace(facts, table=rng.choice(others))
+    if facts.light is not None:
+        others = sorted(light for light in words.LIGHT_PHRASES if light != facts.light)
+        return replace(facts, light=rng.choice(others))
+    return facts

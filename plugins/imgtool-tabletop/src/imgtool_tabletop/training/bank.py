@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from imgtool_tabletop.world.facts import Facts, scene_facts
 from imgtool_tabletop.world.render import render
 from imgtool_tabletop.world.sample import FIRST, Distribution, sample_scene
 from imgtool_tabletop.world.scene import Scene
@@ -52,6 +54,16 @@ class PictureBank:
     seed: int
     count: int
     size: int = 64
+    distribution: Distribution = FIRST
+
+    def scene(self, index: int) -> Scene:
+        """The scene of picture `index`."""
+        return scene_at(self.seed, index, self.distribution, held_out=False)
+
+    @cache  # noqa: B019 - a bank lives as long as its training
+    def facts(self, index: int) -> Facts:
+        """What is true of picture `index`."""
+        return scene_facts(self.scene(index))
 
     def _pictures(self, mode: str) -> np.memmap:
         shape = (self.count, 3, self.size, self.size)
@@ -73,7 +85,7 @@ class PictureBank:
         pictures = self._pictures("r+" if (self.folder / "pictures.u8").exists() else "w+")
         while done < self.count:
             rows = range(done, min(done + CHUNK, self.count))
-            scenes = [scene_at(self.seed, i, held_out=False) for i in rows]
+            scenes = [self.scene(i) for i in rows]
             images = render(scenes, self.size).mul(255).round().to(torch.uint8)
             pictures[rows.start : rows.stop] = images.numpy()
             done = rows.stop

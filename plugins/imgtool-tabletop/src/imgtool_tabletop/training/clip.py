@@ -3,6 +3,7 @@
 Its text tower, frozen, is the text encoder of the generators.
 """
 
+import copy
 import json
 import random
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from transformers import (
 )
 
 from imgtool_tabletop.captions.grammar import caption, describe, swapped, trim
+from imgtool_tabletop.captions.words import EXTRA_PHRASES, LIGHT_PHRASES, TABLE_PHRASES
 from imgtool_tabletop.training.bank import PictureBank, scene_at
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.tokenizer import POSITIONS, write_tokenizer
@@ -73,18 +75,22 @@ def build_clip(settings: ClipTraining, tokenizer: CLIPTokenizer) -> CLIPModel:
     return CLIPModel(config)
 
 
+EXTRAS = 0.25
+"""How often a caption says each true word of framing, clutter and harmony."""
 COMBINATIONS = [(colour, shape) for colour in COLOURS for shape in SHAPES]
-LABELS = len(COMBINATIONS) * (1 + len(RELATIONS))
+SURROUNDINGS = [*TABLE_PHRASES, *LIGHT_PHRASES, *EXTRA_PHRASES]
+LABELS = len(COMBINATIONS) * (1 + len(RELATIONS)) + len(SURROUNDINGS)
 
 
 def labels_of(facts: Facts) -> Tensor:
-    """[LABELS] 0 or 1: which coloured shapes there are, and which stand in which relation."""
+    """[LABELS] 0 or 1: which coloured shapes there are, in which relations, and what is around."""
     label = torch.zeros(1 + len(RELATIONS), len(COMBINATIONS))
     slots = [COMBINATIONS.index((str(f.colour), str(f.shape))) for f in facts.objects]
     label[0, slots] = 1.0
     for subject, kind, _ in facts.relations:
         label[1 + RELATIONS.index(kind), slots[subject]] = 1.0
-    return label.flatten()
+    around = {facts.table, facts.light, *facts.extras}
+    return torch.cat((label.flatten(), torch.tensor([float(s in around) for s in SURROUNDINGS])))
 
 
 @dataclass(frozen=True)
@@ -97,13 +103,14 @@ class Pairs:
     text_labels: Tensor
 
 
-def pair_texts(seed: int, rows: list[int], step: int) -> Pairs:
+def pair_texts(bank: PictureBank, rows: list[int], step: int) -> Pairs:
     """Captions, true and false, for bank scenes `rows`."""
     true, false, seen, said, denied = [], [], [], [], []
     for row in rows:
         rng = random.Random(f"pair:{row}:{step}")
-        facts = scene_facts(scene_at(seed, row, held_out=False))
-        told, lie = trim(facts, rng), trim(swapped(facts, rng), rng)
+        facts = bank.facts(row)
+        told = trim(facts, rng, EXTRAS)
+        lie = swapped(told, rng)
         true.append(describe(told, rng))
         false.append(describe(lie, rng))
         seen.append(labels_of(facts))
@@ -120,6 +127,18 @@ def contrastive(image: Tensor, text: Tensor, false: Tensor, scale: Tensor) -> Te
     return 0.5 * (F.cross_entropy(to_text, target) + F.cross_entropy(to_image, target))
 
 
+def pooled_texts(model: CLIPModel, tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    """[B, projection] of `texts`, computed in four groups of like length: padding costs time."""
+    ids = tokenizer(texts, truncation=True).input_ids
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    groups = [group.tolist() for group in torch.tensor(order).tensor_split(4) if len(group)]
+    pooled = []
+    for group in groups:
+        tokens = tokenizer.pad({"input_ids": [ids[i] for i in group]}, return_tensors="pt")
+        pooled.append(model.text_projection(model.text_model(**tokens).pooler_output))
+    return torch.cat(pooled)[torch.tensor(order).argsort()]
+
+
 def train_clip(
     settings: ClipTraining, bank: PictureBank, out_dir: Path, work_dir: Path, report: Report
 ) -> None:
@@ -134,13 +153,10 @@ def train_clip(
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rows, pictures = bank_batch(bank, settings.seed, step, settings.batch)
-        pairs = pair_texts(bank.seed, rows.tolist(), step)
-        tokens = tokenizer(
-            [*pairs.true, *pairs.false], padding=True, truncation=True, return_tensors="pt"
-        )
+        pairs = pair_texts(bank, rows.tolist(), step)
         with torch.autocast("cpu", torch.bfloat16):
             image = _unit(model.visual_projection(model.vision_model(pictures).pooler_output))
-            text = _unit(model.text_projection(model.text_model(**tokens).pooler_output))
+            text = _unit(pooled_texts(model, tokenizer, [*pairs.true, *pairs.false]))
         good, bad = text.split(len(rows))
         scale = model.logit_scale.exp().clamp(max=100.0)
         value = contrastive(image, good, bad, scale)
@@ -167,9 +183,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 def write_clip(model: CLIPModel, out_dir: Path) -> None:
     """Write the model in half precision with its image processor."""
-    half = CLIPModel(model.config)
-    half.load_state_dict(model.state_dict())
-    half.to(torch.float16).save_pretrained(out_dir)
+    copy.deepcopy(model).half().save_pretrained(out_dir)
     CLIPImageProcessor(
         size={"shortest_edge": 64},
         crop_size={"height": 64, "width": 64},

@@ -1,5 +1,6 @@
 """Trains `tabletop`: a `StableDiffusionPipeline` over the family's latents and text tower."""
 
+import copy
 import json
 import shutil
 from dataclasses import dataclass, field
@@ -13,9 +14,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from imgtool_tabletop.captions.grammar import caption
-from imgtool_tabletop.training.bank import PictureBank, scene_at
+from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
-from imgtool_tabletop.world.facts import scene_facts
 
 ADVICE = {"steps": 25, "guidance": 3.0}
 """What `imgtool generate` uses where the user says nothing."""
@@ -25,8 +25,9 @@ ADVICE = {"steps": 25, "guidance": 3.0}
 class GeneratorTraining:
     """Settings.
 
-    widths : channels at 8×8 and 4×4. empty : share of captions left out, for guidance. start :
-    `unet` folder whose weights training begins with; empty: random ones.
+    widths : channels at 8×8 and 4×4. empty : share of captions left out, for guidance. captions :
+    different ones a picture; each is encoded once and kept (32 KiB). start : `unet` folder whose
+    weights training begins with; empty: random ones.
     """
 
     widths: tuple[int, int] = (96, 128)
@@ -34,6 +35,7 @@ class GeneratorTraining:
     head_dim: int = 32
     batch: int = 64
     empty: float = 0.1
+    captions: int = 2
     start: str = ""
     seed: int = 0
     budget: Budget = field(default_factory=lambda: Budget(seconds=2 * 3600.0, log_every=100))
@@ -79,7 +81,7 @@ def build_unet(
 
 
 class LatentSource:
-    """Latents and captions of a bank's pictures; each picture is encoded once, when first met."""
+    """Latents of a bank's pictures; each picture is encoded once, when first met."""
 
     def __init__(self, bank: PictureBank, vae: AutoencoderKL) -> None:
         self.bank, self.vae = bank, vae
@@ -100,16 +102,34 @@ class LatentSource:
             self.latents[rows] = (posterior.mean.float() * self.vae.config.scaling_factor).half()
             self.encoded = rows.stop
 
-    def batch(self, rows: list[int], step: int, empty: float) -> tuple[Tensor, list[str]]:
-        """Latents [B, 8, 8, 8] and captions of `rows`, a share of them empty."""
-        draw = torch.rand(len(rows), generator=torch.Generator().manual_seed(step)).tolist()
-        texts = [
-            ""
-            if luck < empty
-            else caption(scene_facts(scene_at(self.bank.seed, row, held_out=False)), (row, step))
-            for row, luck in zip(rows, draw, strict=True)
-        ]
-        return self.latents[rows].float(), texts
+
+class CaptionSource:
+    """Text states of a bank's captions; each caption is encoded once, when first met."""
+
+    def __init__(self, bank: PictureBank, clip_dir: Path) -> None:
+        self.bank = bank
+        self.encoder = CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).eval()
+        self.tokenizer = CLIPTokenizer.from_pretrained(clip_dir)
+        self.width = self.encoder.config.hidden_size
+        self.empty = self._encode([""])[0]
+        self.known: dict[tuple[int, int], Tensor] = {}
+
+    @torch.no_grad()
+    def _encode(self, texts: list[str]) -> Tensor:
+        tokens = self.tokenizer(
+            texts, padding="max_length", truncation=True, return_tensors="pt"
+        ).input_ids
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.encoder(tokens).last_hidden_state.to(torch.bfloat16)  # type: ignore[no-any-return]
+
+    def states(self, rows: list[int], variants: list[int]) -> Tensor:
+        """[B, 128, width] bfloat16: caption `variants[i]` of picture `rows[i]`; -1: no words."""
+        pairs = list(zip(rows, variants, strict=True))
+        fresh = sorted({p for p in pairs if p[1] >= 0 and p not in self.known})
+        if fresh:
+            texts = [caption(self.bank.facts(row), (row, variant)) for row, variant in fresh]
+            self.known.update(zip(fresh, self._encode(texts).unbind(), strict=True))
+        return torch.stack([self.known[p] if p[1] >= 0 else self.empty for p in pairs])
 
 
 def velocity_pair(
@@ -144,9 +164,8 @@ def train_generator(
 ) -> None:
     """Train, resume, export now and then, and write the pipeline folder at the end."""
     vae = AutoencoderKL.from_pretrained(vae_dir, torch_dtype=torch.float32).eval()
-    text_encoder = CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(clip_dir)
-    unet = build_unet(settings, vae.config.latent_channels, text_encoder.config.hidden_size)
+    captions = CaptionSource(bank, clip_dir)
+    unet = build_unet(settings, vae.config.latent_channels, captions.width)
     if settings.start:
         begun = UNet2DConditionModel.from_pretrained(settings.start, torch_dtype=torch.float32)
         unet.load_state_dict(begun.state_dict())
@@ -165,17 +184,15 @@ def train_generator(
                 write_pipeline(unet, vae_dir, clip_dir, out_dir)
         source.extend(settings.batch)
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
-        rows = torch.randint(0, source.encoded, (settings.batch,), generator=generator).tolist()
-        latents, texts = source.batch(rows, step, settings.empty)
-        tokens = tokenizer(
-            texts, padding="max_length", truncation=True, return_tensors="pt"
-        ).input_ids
+        rows = torch.randint(0, source.encoded, (settings.batch,), generator=generator)
+        variants = torch.randint(0, settings.captions, rows.shape, generator=generator)
+        variants[torch.rand(rows.shape, generator=generator) < settings.empty] = -1
+        latents = source.latents[rows].float()
         noise = torch.randn(latents.shape, generator=generator)
         times = draw_times(len(rows), generator)
         noised, target = velocity_pair(latents, noise, times, alphas)
+        states = captions.states(rows.tolist(), variants.tolist())
         with torch.autocast("cpu", torch.bfloat16):
-            with torch.no_grad():
-                states = text_encoder(tokens).last_hidden_state
             made = unet(noised, times, states).sample
         value = (made.float() - target).square().mean()
         return value, {"encoded": float(source.encoded)}
@@ -191,9 +208,7 @@ def write_pipeline(
     """Write a folder that `StableDiffusionPipeline.from_pretrained` loads alone."""
     fresh = out_dir.with_name(out_dir.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    half = UNet2DConditionModel.from_config(unet.config)
-    half.load_state_dict(unet.state_dict())
-    half.to(torch.float16).save_pretrained(fresh / "unet")
+    copy.deepcopy(unet).half().save_pretrained(fresh / "unet")
     shutil.copytree(vae_dir, fresh / "vae", ignore=shutil.ignore_patterns("figures.json"))
     # In float32: transformers loads what it finds, diffusers float32, and they must agree.
     CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).save_pretrained(

@@ -77,7 +77,7 @@ def train_judge(
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rows, pictures = bank_batch(bank, settings.seed, step, settings.batch)
-        scenes = [scene_at(bank.seed, int(row), held_out=False) for row in rows]
+        scenes = [bank.scene(int(row)) for row in rows]
         heat, cells, shapes, colours = targets(scenes)
         generator = torch.Generator().manual_seed(step)
         with torch.autocast("cpu", torch.bfloat16):

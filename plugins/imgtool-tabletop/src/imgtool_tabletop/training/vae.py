@@ -1,5 +1,6 @@
 """Trains the autoencoder of the generator: pictures to 8×8×8 latents and back."""
 
+import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,9 +95,7 @@ def write_vae(
     _, pictures = bank_batch(bank, settings.seed, -1 % 2**31, 512)
     means = torch.cat([model.encode(part).latent_dist.mean for part in pictures.split(64)])
     model.register_to_config(scaling_factor=round(1.0 / float(means.std()), 5))
-    half = AutoencoderKL.from_config(model.config)
-    half.load_state_dict(model.state_dict())
-    half.to(torch.float16).save_pretrained(out_dir)
+    copy.deepcopy(model).half().save_pretrained(out_dir)
     made = torch.cat(
         [
             F.mse_loss(model.decode(z).sample, p)[None]

@@ -53,6 +53,15 @@ class Distribution:
 FIRST: Final = Distribution()
 """Mostly one or two solids on a few tables: what the first generator is trained on."""
 
+BROAD: Final = Distribution(
+    counts=(0.3, 0.5, 0.1, 0.05, 0.03, 0.02),
+    tables=tuple((name, 1.0) for name, _ in FIRST.tables),
+    times=(0.6, 0.2, 0.2),
+    view=0.25,
+    clutter=0.2,
+)
+"""Every table, light and framing often enough to be learned: what `tabletop/clip` is trained on."""
+
 EVEN: Final = Distribution(
     counts=(0.2, 0.4, 0.2, 0.1, 0.06, 0.04),
     tables=tuple((name, 1.0) for name, _ in FIRST.tables),
