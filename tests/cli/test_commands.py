@@ -208,25 +208,6 @@ def test_completion_offers_names_and_values(imgtool: Imgtool, words: str, offere
     assert f"plain,{offered}" in imgtool(env=env).lines
 
 
-def test_a_plugin_that_raises_takes_nothing_else_down(
-    imgtool: Imgtool, toy_site: Path, tmp_path: Path
-) -> None:
-    site = tmp_path / "bad"
-    (site / "bad_plugin-1.0.dist-info").mkdir(parents=True)
-    (site / "bad_plugin.py").write_text("raise RuntimeError('oh no')\n")
-    info = site / "bad_plugin-1.0.dist-info"
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[imgtool]\nbad = bad_plugin\n")
-    env = {"PYTHONPATH": f"{toy_site}:{site}", "IMGTOOL_PLUGINS": "toy-stages,bad-plugin"}
-
-    ran = imgtool("upper", "a", "--json", env=env)
-    doctor = imgtool("doctor", env=env)
-
-    assert ran.status == 0
-    assert doctor.status == 1
-    assert "oh no" in doctor.out
-
-
 def test_store_verify_names_what_is_bad_and_the_next_run_redoes_it(
     imgtool: Imgtool, world: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imgtool.batch import Batch
+    from imgtool.runtime.context import Runtime
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,39 @@ class Greedy(Stage[NoParams]):
         return batch
 
 
-STAGES: tuple[type[Stage[Any]], ...] = (Noise, Decode, Bright, Top, Flaky, Greedy)
+class Waiting(Stage[NoParams]):
+    """Computes only when the stage after it has loaded its weights."""
+
+    id = "check.waiting"
+    consumes = (fields.PROMPT,)
+    next_is_open = threading.Event()
+
+    def process(self, batch: Batch) -> Batch:
+        assert self.next_is_open.wait(30)
+        return batch
+
+
+class Ready(Stage[NoParams]):
+    id = "check.ready"
+    consumes = (fields.PROMPT,)
+
+    def open(self, params: NoParams, runtime: Runtime) -> None:
+        Waiting.next_is_open.set()
+
+    def process(self, batch: Batch) -> Batch:
+        return batch
+
+
+STAGES: tuple[type[Stage[Any]], ...] = (
+    Noise,
+    Decode,
+    Bright,
+    Top,
+    Flaky,
+    Greedy,
+    Waiting,
+    Ready,
+)
 
 
 class SmallRegistry:
@@ -274,6 +308,11 @@ def test_stages_work_at_the_same_time(store: Path) -> None:
         e.at for e in seen if isinstance(e, events.BatchStarted) and e.label == "score.bright"
     )
     assert first_of_last < last_of_first
+
+
+def test_a_stage_loads_while_those_before_it_compute(store: Path) -> None:
+    _, seen = run(store, [StageUse("check.waiting"), StageUse("check.ready")], rows(*"ab"))
+    assert [e.failed for e in seen if isinstance(e, events.BatchDone)] == [0, 0, 0]
 
 
 def test_one_row_is_computed_alone_with_the_same_result(store: Path, tmp_path: Path) -> None:

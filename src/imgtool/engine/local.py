@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 END = None
 CLAIM_POLL_S = 0.1
+PATIENCE_S = 1.0
 
 
 @dataclass
@@ -67,7 +68,7 @@ Inbox = queue.SimpleQueue  # unbounded on purpose: it holds names
 
 
 class Lane(threading.Thread):
-    """Runs one instance. Owns its stage, which is opened only when a batch is missing.
+    """Runs one instance. Owns its stage, which is opened when a batch is missing or not there soon.
 
     Attributes
     ----------
@@ -117,10 +118,19 @@ class Lane(threading.Thread):
             outbox.put(name)
 
     def _incoming(self) -> Iterator[str]:
-        while (name := self.inbox.get()) is not END:
-            if self.session.stopped.is_set():
-                return
+        name = self._first()
+        while name is not END and not self.session.stopped.is_set():
             yield name
+            name = self.inbox.get()
+
+    def _first(self) -> str | None:
+        # Committed batches are announced at once. Where none comes, those before are computing:
+        # that is the time to load what this stage needs.
+        try:
+            return self.inbox.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            self._open()
+            return self.inbox.get()
 
     def _run_batches(self) -> None:
         claimed_elsewhere: deque[str] = deque()
