@@ -15,9 +15,10 @@ from imgtool.api import BadParams
 from imgtool_tabletop.evaluate import agreement, held_out_cases, interval
 from imgtool_tabletop.judge import Judge, Seen
 from imgtool_tabletop.makers import TrainParams, budget_of, seconds
-from imgtool_tabletop.training.bank import PictureBank
+from imgtool_tabletop.training.bank import PictureBank, scene_at
 from imgtool_tabletop.training.judge import judge_accuracy
 from imgtool_tabletop.training.loop import Budget, Optimiser, Trainer
+from imgtool_tabletop.world.render import render
 
 WEIGHTS = Path(imgtool_tabletop.__file__).parent / "weights"
 
@@ -110,6 +111,20 @@ def test_shipped_weights_are_small() -> None:
     sizes = [path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")]
     assert max(sizes) < 16 * 2**20
     assert sum(sizes) < 26 * 2**20
+
+
+def test_latents_have_unit_spread_in_every_direction() -> None:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    vae = AutoencoderKL.from_pretrained(WEIGHTS / "tabletop" / "vae", torch_dtype=torch.float32)
+    pictures = render([scene_at(5, i, held_out=False) for i in range(48)]) * 2 - 1
+    with torch.no_grad():
+        latents = vae.encode(pictures).latent_dist.mean * vae.config.scaling_factor
+        made = vae.decode(latents / vae.config.scaling_factor).sample
+    spread = torch.linalg.eigvalsh(torch.cov(latents.transpose(0, 1).flatten(1)))
+    assert 0.8 < float(latents.std()) < 1.25
+    assert spread.min() > 0.05
+    assert -10 * torch.log10((made - pictures).square().mean() / 4) > 30
 
 
 def test_judge_reads_held_out_renders() -> None:

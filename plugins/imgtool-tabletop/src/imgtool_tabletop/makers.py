@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imgtool_tabletop.training.bank import PictureBank
     from imgtool_tabletop.training.loop import Budget
 
+WEIGHTS = Path(__file__).parent / "weights"
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -31,6 +32,16 @@ class TrainParams:
     smoke: Annotated[bool, Help("A few steps only, to see that everything works.")] = False
     seed: Annotated[int, Help("Seed of scenes and weights."), Bounds(0)] = 1
     pictures: Annotated[int, Help("Scenes to render."), Bounds(256)] = 60_000
+
+
+@dataclass(frozen=True)
+class ClipParams(TrainParams):
+    """Parameters of `train.tabletop/clip`."""
+
+    start: Annotated[
+        str,
+        Help("Keep this model's text tower and go on with the rest; 'shipped' means tabletop's."),
+    ] = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,7 @@ class _Trainer(Maker[P], Generic[P]):
         """Train on the bank's pictures; `work_dir` holds checkpoints and `log.csv`."""
 
 
-class TrainClip(_Trainer[TrainParams]):
+class TrainClip(_Trainer[ClipParams]):
     """`tabletop/clip`."""
 
     id = "train.tabletop/clip"
@@ -107,11 +118,12 @@ class TrainClip(_Trainer[TrainParams]):
     task = "image-text-similarity"
     broad = True
 
-    def train(self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: ClipParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """See `imgtool_tabletop.training.clip`."""
         from imgtool_tabletop.training.clip import ClipTraining, train_clip
 
-        settings = ClipTraining(seed=params.seed, budget=budget_of(params))
+        start = str(WEIGHTS / "clip") if params.start == "shipped" else params.start
+        settings = ClipTraining(seed=params.seed, budget=budget_of(params), start=start)
         train_clip(settings, bank, out_dir, work_dir, report)
 
 
@@ -158,10 +170,9 @@ class TrainGenerator(_Trainer[GeneratorParams]):
         """See `imgtool_tabletop.training.generator`."""
         from imgtool_tabletop.training.generator import GeneratorTraining, train_generator
 
-        weights = Path(__file__).parent / "weights"
-        clip = Path(params.clip) if params.clip else weights / "clip"
-        vae = Path(params.vae) if params.vae else weights / "tabletop" / "vae"
-        start = weights / "tabletop" if params.start == "shipped" else params.start
+        clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
+        vae = Path(params.vae) if params.vae else WEIGHTS / "tabletop" / "vae"
+        start = WEIGHTS / "tabletop" if params.start == "shipped" else params.start
         settings = GeneratorTraining(
             seed=params.seed, budget=budget_of(params), start=f"{start}/unet" if start else ""
         )

@@ -35,13 +35,18 @@ MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 
 @dataclass(frozen=True)
 class ClipTraining:
-    """Settings; both towers have the same width."""
+    """Settings; both towers have the same width.
+
+    start : folder whose text tower is kept as it is, for the generators that depend on it, while
+    all else goes on from there; empty: random weights.
+    """
 
     width: int = 128
     layers: int = 4
     heads: int = 4
     patch: int = 8
     projection: int = 128
+    start: str = ""
     batch: int = 64
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
@@ -146,6 +151,11 @@ def train_clip(
     write_tokenizer(out_dir)
     tokenizer = CLIPTokenizer.from_pretrained(out_dir)
     model = build_clip(settings, tokenizer)
+    if settings.start:
+        model.load_state_dict(
+            CLIPModel.from_pretrained(settings.start, dtype=torch.float32).state_dict()
+        )
+        model.text_model.requires_grad_(False)
     # Naming what is there, from either side's vector, aligns the towers long before the
     # contrastive loss alone would; the head is thrown away.
     model.naming = nn.Linear(settings.projection, LABELS)

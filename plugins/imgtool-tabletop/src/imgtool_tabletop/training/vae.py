@@ -21,12 +21,12 @@ class VaeTraining:
 
     channels: tuple[int, ...] = (16, 32, 96, 128)
     latent_channels: int = 8
-    batch: int = 32
-    kl: float = 1e-5
+    batch: int = 8
+    kl: float = 1e-6
     edges: float = 0.5
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
-    optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=1.2e-3, ema_half_life=150))
+    optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=1e-3, ema_half_life=150))
 
 
 def build_vae(settings: VaeTraining) -> AutoencoderKL:
