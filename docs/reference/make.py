@@ -18,14 +18,18 @@ OWN = ("imgtool", "imgtool-generate", "imgtool-rewrite", "imgtool-tabletop")
 
 
 def errors_page() -> str:
-    """One entry an error class: status and docstring."""
+    """One entry an error class: exit status, meaning, what to do."""
     lines = [
         "# Errors\n",
-        "Each error is one line and a hint on stderr; `--debug` adds the trace.\n",
+        "Each error is one line and a hint on stderr. `--debug` adds the trace, whose last line",
+        "names the class; `--progress json` writes the error as one more JSON line, its `code` the",
+        "class. Where a message brings no hint of its own, the hint is the one listed here.\n",
     ]
     for name, cls in sorted(vars(errors).items()):
         if inspect.isclass(cls) and issubclass(cls, errors.ImgtoolError):
-            lines.append(f"## {name}\n\nExit status {int(cls.status)}. {inspect.getdoc(cls)}\n")
+            meaning = (inspect.getdoc(cls) or "").split("\n\n")[0]
+            lines.append(f"## {name}\n\nExit status {int(cls.status)}. {meaning}\n")
+            lines.append(f"What to do: {cls.remedy}.\n")
     return "\n".join(lines)
 
 

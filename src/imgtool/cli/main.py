@@ -11,14 +11,17 @@ from __future__ import annotations
 import io
 import os
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 from imgtool import __version__
-from imgtool.errors import ImgtoolError, Status
+from imgtool.errors import ImgtoolError, Interrupted, Status, StorageFull, Unexpected, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
+
+_GO_ON = "the same command goes on from there"
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -31,13 +34,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         status = run(arguments)
-        sys.stdout.flush()
     except BrokenPipeError:
         status = Status.CLOSED_PIPE
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
-    if status == Status.CLOSED_PIPE:
-        _drop_stdout()
+    _leave_stdout()
     sys.exit(int(status))
 
 
@@ -48,37 +49,36 @@ def run(arguments: Sequence[str]) -> int:
     ------
     BrokenPipeError : who reads stdout has gone.
     """
+    options = _before_texts(arguments)
+    debug = "--debug" in options or bool(os.environ.get("IMGTOOL_DEBUG"))
+    try:
+        status = _run_click([a for a in arguments if a != "--debug"] if debug else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # ours too: ClosedPipe is one
+        raise
+    except (Exception, KeyboardInterrupt) as err:  # noqa: BLE001 - the border to the user
+        if debug:
+            _show_trace()
+        return report(explained(err), as_json=_wants_json(options))
+    return status
+
+
+def explained(err: BaseException) -> ImgtoolError:
+    """What stopped a command, as one of the errors that the documentation lists."""
+    if isinstance(err, ImgtoolError):
+        return err
+    if isinstance(err, KeyboardInterrupt):
+        return Interrupted("interrupted", "What was committed stays; " + _GO_ON)
+    if isinstance(err, OSError):
+        return _of_system(err)
+    return Unexpected(f"imgtool {__version__} did not expect this: {type(err).__name__}: {err}")
+
+
+def _run_click(arguments: Sequence[str]) -> int:
     # Answered before click is imported: scripts ask for it often.
     if list(arguments) == ["--version"]:
         sys.stdout.write(f"imgtool {__version__}\n")
         return Status.DONE
-    debug = "--debug" in _before_texts(arguments) or bool(os.environ.get("IMGTOOL_DEBUG"))
-    try:
-        return _run_click([a for a in arguments if a != "--debug"] if debug else arguments)
-    except ImgtoolError as err:
-        if err.status == Status.CLOSED_PIPE:
-            raise BrokenPipeError from None
-        if debug:
-            raise
-        return report(err)
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        _say("interrupted", "What was committed stays; the same command goes on from there")
-        return Status.INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except OSError as err:
-        if debug:
-            raise
-        return _report_os_error(err)
-    except Exception as err:
-        if debug:
-            raise
-        return _report_bug(err)
-
-
-def _run_click(arguments: Sequence[str]) -> int:
     import click
 
     from imgtool.cli.root import root
@@ -98,46 +98,43 @@ def _run_click(arguments: Sequence[str]) -> int:
         return Status.USAGE
     except click.ClickException as err:
         where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else "imgtool"
-        _say(_one_line(err.format_message()), f"See {where} --help")
-        return Status.USAGE
+        raise UsageError(err.format_message(), f"See {where} --help") from None
     return int(result or Status.DONE)
 
 
-def report(err: ImgtoolError) -> int:
-    """Say what went wrong and what to do on stderr; the exit status."""
+def report(err: ImgtoolError, *, as_json: bool = False) -> int:
+    """Say what went wrong and what to do on stderr; the exit status.
+
+    Parameters
+    ----------
+    as_json : say it as one more line of `--progress json`.
+    """
     from imgtool.ui.text import strip_escapes
 
-    _say(_one_line(strip_escapes(err.message)), strip_escapes(err.hint))
+    what, hint = _one_line(strip_escapes(err.message)), _one_line(strip_escapes(err.hint))
+    if as_json:
+        from imgtool.ui.progress import error_line
+
+        sys.stderr.write(error_line(err.code, int(err.status), what, hint) + "\n")
+    else:
+        sys.stderr.write(f"error: {what}\n  {hint}\n")
     return err.status
 
 
-def _report_os_error(err: OSError) -> int:
+def _of_system(err: OSError) -> ImgtoolError:
     import errno
 
     where = f"{err.filename}: " if err.filename else ""
     text = f"{where}{err.strerror or err}"
     if err.errno == errno.ENOSPC:
-        _say(text, "What was committed stays; free some space and run the same command again")
-        return Status.STOPPED
-    _say(text, "--debug shows where it happened")
-    return Status.USAGE
+        return StorageFull(text, "What was committed stays; free some space, then " + _GO_ON)
+    return UsageError(text, "--debug shows where it happened")
 
 
-def _report_bug(err: Exception) -> int:
-    from imgtool.ui.text import strip_escapes
+def _show_trace() -> None:
+    import traceback
 
-    text = strip_escapes(f"{type(err).__name__}: {err}")
-    _say(
-        f"imgtool {__version__} did not expect this: {_one_line(text)}",
-        "What was committed stays; please report it with what --debug prints",
-    )
-    return Status.STOPPED
-
-
-def _say(what: str, hint: str = "") -> None:
-    sys.stderr.write(f"error: {what}\n")
-    if hint:
-        sys.stderr.write(f"  {hint}\n")
+    traceback.print_exc()
 
 
 def _one_line(text: str) -> str:
@@ -147,6 +144,11 @@ def _one_line(text: str) -> str:
 def _before_texts(arguments: Sequence[str]) -> list[str]:
     listed = list(arguments)
     return listed[: listed.index("--")] if "--" in listed else listed
+
+
+def _wants_json(options: Sequence[str]) -> bool:
+    """Whether stderr is read by a program: `--progress json`, on any command that has it."""
+    return "--progress=json" in options or ("--progress", "json") in pairwise(options)
 
 
 def _hear_termination() -> None:
@@ -159,8 +161,11 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _drop_stdout() -> None:
-    # Python flushes stdout once more at exit, and would complain about the closed pipe then.
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
+def _leave_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Reported already. Python flushes once more at exit, and would complain then.
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)

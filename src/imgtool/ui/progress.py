@@ -30,6 +30,12 @@ class JsonProgress:
         self.out.flush()
 
 
+def error_line(code: str, status: int, message: str, hint: str) -> str:
+    """What stopped a command, as the last line beside the events: `code` names the error."""
+    error = {"code": code, "status": status, "message": message, "hint": hint}
+    return dumps({"schema": SCHEMA, "event": "Error", **error})
+
+
 @dataclass
 class Bar:
     """One line that is drawn again: batches done of each stage, failures, time left.
