@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PLUGINS := $(wildcard plugins/imgtool-*)
 JOBS ?= 2
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench gpu-check docs clean
 
 $(READY): constraints.txt pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,9 @@ lint: $(READY)
 
 bench: $(READY)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+gpu-check: $(READY)
+	$(BIN)/python benchmarks/gpu_check.py
 
 docs: $(READY)
 	$(BIN)/python docs/reference/make.py

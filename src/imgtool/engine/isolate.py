@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.batch import Batch, Failure, concatenate
 from imgtool.errors import ImgtoolError, OutOfMemory, RowError, StageFailed
+from imgtool.runtime.memory import is_out_of_memory
 from imgtool.stage import Scope
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _after_fault(stage: Stage[Any], label: str, batch: Batch, err: Exception) ->
     reason = f"{type(err).__name__}: {str(err).strip().splitlines()[0] if str(err).strip() else ''}"
     if stage.scope != Scope.ROW:
         raise StageFailed(f"stage {label!r}: {reason}") from err
-    out_of_memory = isinstance(err, MemoryError) or type(err).__name__ == "OutOfMemoryError"
+    out_of_memory = is_out_of_memory(err)
     if len(batch) == 1:
         if out_of_memory:
             raise OutOfMemory(
