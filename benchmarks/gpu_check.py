@@ -14,10 +14,9 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +25,9 @@ from imgtool.runtime.attention import probe
 from imgtool.runtime.context import Runtime
 from imgtool_generate.loading import quiet
 from imgtool_generate.stage import Diffusers, Params
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "imgtool-generate" / "tests"))
 
