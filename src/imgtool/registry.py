@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import AmbiguousComponent, BrokenPlugin, UnknownComponent, near
 from imgtool.paths import config_dir
-from imgtool.spec_cache import OWN, Declared, Plugin, PluginProblem, declarations, discover
-from imgtool.specs import load
+from imgtool.spec_cache import (
+    OWN,
+    Declared,
+    Plugin,
+    PluginProblem,
+    declarations,
+    discover,
+    file_plugin,
+)
+from imgtool.specs import import_plugin, is_file, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 
     from imgtool.specs import Component, Spec
 
-__all__ = ["PluginProblem", "Registry", "disabled_plugins"]
+__all__ = ["PluginProblem", "Registry", "disabled_plugins", "plugins_in_use"]
 
 
 def disabled_plugins() -> set[str]:
@@ -28,6 +35,26 @@ def disabled_plugins() -> set[str]:
     except OSError:
         return set()
     return {line.strip() for line in text.splitlines() if line.strip()}
+
+
+def plugins_in_use() -> list[Plugin]:
+    """The installed plugins that commands see, imgtool's own first. None is imported.
+
+    `IMGTOOL_PLUGINS` names the only plugins to use, as distributions or entry points, or is
+    `none`; plugins that the user disabled are left out; imgtool's own are always there.
+    """
+    named = os.environ.get("IMGTOOL_PLUGINS")
+    only = None if named is None else {part.strip() for part in named.split(",")}
+    disabled = disabled_plugins()
+
+    def used(plugin: Plugin) -> bool:
+        if plugin.dist == OWN:
+            return True
+        return plugin.dist not in disabled and (
+            only is None or not only.isdisjoint({plugin.dist, plugin.name})
+        )
+
+    return [plugin for plugin in discover() if used(plugin)]
 
 
 class Registry:
@@ -48,24 +75,30 @@ class Registry:
         self._events: pluggy.PluginManager | None = None
 
     @classmethod
-    def load(cls) -> Registry:
-        """The registry of this environment. No plugin is imported here.
+    def load(cls, files: Sequence[str] = ()) -> Registry:
+        """The registry of this environment: see `plugins_in_use`. No plugin is imported here.
 
-        `IMGTOOL_PLUGINS` names the only plugins to use, as distributions or entry points, or is
-        `none`; plugins that the user disabled are left out; imgtool's own are always there.
+        Parameters
+        ----------
+        files : Python files to use as plugins too, whatever `IMGTOOL_PLUGINS` says.
+
+        Raises
+        ------
+        InputMissing, UsageError : one of `files` is not there, or none of Python.
         """
-        named = os.environ.get("IMGTOOL_PLUGINS")
-        only = None if named is None else {part.strip() for part in named.split(",")}
-        disabled = disabled_plugins()
+        trials = dict.fromkeys(file_plugin(file) for file in files)
+        return cls(declarations([*plugins_in_use(), *trials]))
 
-        def used(plugin: Plugin) -> bool:
-            if plugin.dist == OWN:
-                return True
-            return plugin.dist not in disabled and (
-                only is None or not only.isdisjoint({plugin.dist, plugin.name})
-            )
+    def require_usable(self, dist: str) -> None:
+        """Refuse a plugin that is broken as a whole.
 
-        return cls(declarations(plugin for plugin in discover() if used(plugin)))
+        Raises
+        ------
+        BrokenPlugin : with the reason.
+        """
+        for problem in self.problems:
+            if problem.dist == dist and not problem.name:
+                raise _broken(dist, "use of it", problem.reason)
 
     def kinds(self) -> list[str]:
         """Every kind of component that is there."""
@@ -156,7 +189,7 @@ class Registry:
         manager.add_hookspecs(hookspecs)
         for plugin in (item.plugin for item in self._declared if item.hooks):
             try:
-                manager.register(importlib.import_module(plugin.module), name=plugin.dist)
+                manager.register(import_plugin(plugin.module), name=plugin.dist)
             except (Exception, SystemExit) as err:  # noqa: BLE001 - the border to a plugin
                 _warn("plugin %s failed to load: %s", plugin.dist, err)
         return manager
@@ -188,7 +221,9 @@ def _broken(dist: str, what: str, reason: str) -> BrokenPlugin:
     first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
     return BrokenPlugin(
         f"plugin {dist!r} failed to load, so there is no {what}: {first}",
-        "Update or reinstall it. The other plugins go on working",
+        "Mend the file"
+        if is_file(dist)
+        else "Update or reinstall it. The other plugins go on working",
     )
 
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgtool.errors import InputMissing, UsageError
 from imgtool.paths import cache_dir
 from imgtool.specs import Component, Spec
 
@@ -40,7 +41,7 @@ class Plugin:
     ----------
     dist : name of the distribution.
     name : name of the entry point.
-    module : module that registers the components.
+    module : module that registers the components; of a file given with `--plugin`, its path.
     root : folder or file of its top-level package; empty when that was not found.
     """
 
@@ -88,6 +89,21 @@ def discover() -> list[Plugin]:
     plugins = _look_for_plugins()
     _write_json(file, {"stamp": stamp, "plugins": [asdict(plugin) for plugin in plugins]})
     return plugins
+
+
+def file_plugin(path: str) -> Plugin:
+    """The plugin that is one Python file, called by its file's name.
+
+    Raises
+    ------
+    InputMissing, UsageError : there is no such file, or it is none of Python.
+    """
+    file = Path(path).absolute()
+    if file.suffix != ".py":
+        raise UsageError(f"{path!r} is no Python file", "--plugin takes one file such as sepia.py")
+    if not file.is_file():
+        raise InputMissing(f"no such file: {path!r}", "--plugin takes a Python file with stages")
+    return Plugin(file.name, file.stem, str(file), str(file))
 
 
 def declarations(plugins: Iterable[Plugin]) -> list[Declared]:

@@ -7,7 +7,6 @@ a hang is kept. The last line is `{"end": true}`.
 
 from __future__ import annotations
 
-import importlib
 import json
 import signal
 import sys
@@ -19,11 +18,11 @@ import pluggy
 
 from imgtool import hookspecs
 from imgtool.declared import DeclarationError, spec_of
-from imgtool.specs import load
+from imgtool.specs import Component, import_plugin, is_file, load
 from imgtool.stage import Maker, Stage
 
 if TYPE_CHECKING:
-    from imgtool.specs import Component
+    from types import ModuleType
 
 # the registry ends this process much earlier; this is for when the registry was killed itself
 LIFETIME_S = 300
@@ -44,19 +43,40 @@ def main(argv: list[str]) -> int:
 
 
 def _dump(module: str, dist: str, file: IO[str]) -> None:
-    plugin = importlib.import_module(module)
+    plugin = import_plugin(module)
     manager = pluggy.PluginManager(hookspecs.GROUP)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, name=dist)
     hooks = [name for name in hookspecs.EVENTS if getattr(manager.hook, name).get_hookimpls()]
     _write(file, {"hooks": hooks})
     listed = [*manager.hook.imgtool_components(), *manager.hook.imgtool_commands()]
+    if not listed and is_file(module):
+        listed = [_classes(plugin)]
     components = [replace(item, dist=dist) for items in listed for item in items]
     for component in components:
         _write(file, {"component": asdict(component)})
     for component in components:
         if component.kind in KINDS_WITH_SPEC:
             _dump_spec(component, file)
+
+
+def _classes(plugin: ModuleType) -> list[Component]:
+    """The stages and makers of a file that has no registering hook: its public classes."""
+    found = [
+        Component(
+            "stage" if issubclass(value, Stage) else "maker",
+            str(getattr(value, "id", name)),
+            f"{plugin.__name__}:{name}",
+        )
+        for name, value in vars(plugin).items()
+        if isinstance(value, type)
+        and issubclass(value, Stage | Maker)
+        and value.__module__ == plugin.__name__
+        and not name.startswith("_")
+    ]
+    if not found:
+        raise DeclarationError("it holds no class that is a Stage or a Maker")
+    return found
 
 
 def _dump_spec(component: Component, file: IO[str]) -> None:

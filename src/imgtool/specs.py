@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from imgtool.fields import Field, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Component:
     kind : `stage`, `maker`, `model`, `engine`, `exporter`, `command`, `train`, `bench`, or a kind
         that plugins define for each other.
     name : name in commands and pipelines; a stage's id.
-    where : `package.module:Attr`, imported when used; for a model `package:folder`.
+    where : `package.module:Attr` or `/path/to/file.py:Attr`, imported when used; for a model
+        `package:folder`.
     summary : one line.
     meta : further facts of the kind, such as a model's `task`.
     dist : distribution that owns it; filled in by the registry.
@@ -107,6 +110,11 @@ class Spec:
         """The part of the id before the first dot."""
         return self.id.partition(".")[0]
 
+    @property
+    def owned(self) -> str:
+        """The id with its owner, `dist:id`: one stage even where two plugins have the id."""
+        return f"{self.dist}:{self.id}" if self.dist else self.id
+
     def param(self, name: str) -> ParamSpec | None:
         """The parameter `name`, if there is one."""
         return next((param for param in self.params if param.name == name), None)
@@ -136,9 +144,35 @@ def _field(data: Mapping[str, Any]) -> Field:
 
 
 def load(where: str) -> Any:
-    """Import the object at `package.module:Attr`."""
-    module, _, attribute = where.partition(":")
-    target: Any = importlib.import_module(module)
+    """Import the object at `package.module:Attr` or `/path/to/file.py:Attr`."""
+    module, _, attribute = where.rpartition(":")
+    target: Any = import_plugin(module)
     for part in attribute.split("."):
         target = getattr(target, part)
     return target
+
+
+def is_file(module: str) -> bool:
+    """Whether a module is named by its file, as those given with `--plugin` are."""
+    return module.endswith(".py")
+
+
+def import_plugin(module: str) -> ModuleType:
+    """Import a module by name, or a file by path; its path is then its name in `sys.modules`."""
+    if module in sys.modules:
+        return sys.modules[module]
+    if not is_file(module):
+        return importlib.import_module(module)
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    found = spec_from_file_location(module, module)
+    if found is None or found.loader is None:
+        raise ImportError(f"{module} is no Python file")
+    made = module_from_spec(found)
+    sys.modules[module] = made  # dataclasses look their module up while it runs
+    try:
+        found.loader.exec_module(made)
+    except BaseException:
+        del sys.modules[module]
+        raise
+    return made

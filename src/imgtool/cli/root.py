@@ -6,6 +6,7 @@ Help is written from specs and the table below; a command's module is imported w
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -30,19 +31,28 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stages": ("imgtool.cli.stages:stages", "List stages and makers with their parameters."),
     "models": ("imgtool.cli.models:models", "List models by task."),
     "store": ("imgtool.cli.stores:store", "Look into, verify, tidy and pack stores."),
-    "plugin": ("imgtool.cli.plugins:plugin", "List, disable and enable plugins."),
+    "plugin": ("imgtool.cli.plugins:plugin", "Write, check, list and disable plugins."),
     "doctor": ("imgtool.cli.doctor:doctor", "Report devices, plugins and places."),
     "completion": ("imgtool.cli.completion:completion", "Print a completion script for a shell."),
 }
 
 
 def load_registry(ctx: click.Context) -> Registry:
-    """The registry of this process, loaded once."""
+    """The registry of this process, loaded once.
+
+    Raises
+    ------
+    InputMissing, BrokenPlugin, UsageError : a file given with `--plugin` cannot be used.
+    """
     root_ctx = ctx.find_root()
     if "registry" not in root_ctx.meta:
         from imgtool.registry import Registry
 
-        root_ctx.meta["registry"] = Registry.load()
+        files = root_ctx.meta.get("plugin_files", ())
+        loaded = Registry.load(files)
+        for file in files:
+            loaded.require_usable(Path(file).name)
+        root_ctx.meta["registry"] = loaded
     registry: Registry = root_ctx.meta["registry"]
     return registry
 
@@ -159,6 +169,10 @@ def _width() -> int:
     return max(min(columns, MAX_WIDTH) - 2, 50)
 
 
+def _keep_files(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    ctx.meta["plugin_files"] = value
+
+
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         click.echo(f"imgtool {__version__}")
@@ -178,6 +192,15 @@ root = Lazy(
             expose_value=False,
             callback=_print_version,
             help="Print the version.",
+        ),
+        click.Option(
+            ["--plugin"],
+            multiple=True,
+            metavar="FILE",
+            is_eager=True,
+            expose_value=False,
+            callback=_keep_files,
+            help="Try the stages of a Python file; may be repeated.",
         ),
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."),
     ],

@@ -73,7 +73,7 @@ def _call(ctx: click.Context, spec: Spec, name: str, values: dict[str, object]) 
     inputs = values.get("inputs")
     assert isinstance(inputs, tuple)
     source = open_source(inputs, ctx.meta["texts"], bound, options)
-    use = StageUse(use=spec.id, label=spec.family, params=params)
+    use = StageUse(use=name if ":" in name else spec.id, label=spec.family, params=params)
     return perform(ctx, Job(name, (use,), source), options)
 
 

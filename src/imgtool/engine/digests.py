@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgtool.specs import is_file
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -49,10 +51,15 @@ def content_digest(path: Path) -> str:
 
 
 def execution_marks(spec: Spec, runtime: Runtime) -> list[str]:
-    """How numbers are computed, where it is not the default, for stages that run a model."""
+    """How numbers are computed, where it is not the default.
+
+    Of stages that run a model, dtype and determinism. Of stages in a file given with `--plugin`,
+    the file: who tries a stage edits it more often than its version.
+    """
+    module = spec.where.rpartition(":")[0]
+    marks = [f"file={content_digest(Path(module))}"] if is_file(module) else []
     if not any(param.model_task for param in spec.params):
-        return []
-    marks = []
+        return marks
     if runtime.dtype not in ("auto", "float32"):
         marks.append(f"dtype={runtime.dtype}")
     if runtime.deterministic:

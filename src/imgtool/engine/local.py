@@ -234,7 +234,7 @@ class Lane(threading.Thread):
         if self._stage is None:
             started = time.monotonic()
             spec = self.instance.spec
-            stage_class: Any = self.session.registry.resolve("stage", spec.id)
+            stage_class: Any = self.session.registry.resolve("stage", spec.owned)
             params: Any = validate(params_type(stage_class), dict(self.instance.params))
             stage: Stage[Any] = stage_class()
             stage.runtime = self.session.runtime.for_stage()
@@ -249,7 +249,7 @@ class Lane(threading.Thread):
         spec = self.instance.spec
         if not any(param.model_task for param in spec.params):
             return 0
-        stage_class: Any = self.session.registry.resolve("stage", spec.id)
+        stage_class: Any = self.session.registry.resolve("stage", spec.owned)
         params: Any = validate(params_type(stage_class), dict(self.instance.params))
         return int(stage_class.weight_bytes(params, self.session.runtime))
 

@@ -187,7 +187,7 @@ class Runtime:
         from imgtool.params import validate
 
         spec = self._registry.spec("stage", name)
-        stage_class: Any = self._registry.resolve("stage", spec.id)
+        stage_class: Any = self._registry.resolve("stage", spec.owned)
         values: Any = validate(params_type(stage_class), params)
         stage: Stage[Any] = stage_class()
         stage.params, stage.runtime = values, self.for_stage()
