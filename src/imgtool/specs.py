@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,9 @@ class Spec:
         )
 
 
+_FILES = threading.RLock()
+
+
 def _field(data: Mapping[str, Any]) -> Field:
     return Field(**{**data, "kind": Kind(data["kind"]), "dims": tuple(data["dims"])})
 
@@ -158,11 +162,17 @@ def is_file(module: str) -> bool:
 
 
 def import_plugin(module: str) -> ModuleType:
-    """Import a module by name, or a file by path; its path is then its name in `sys.modules`."""
-    if module in sys.modules:
-        return sys.modules[module]
+    """Import a module by name, or a file by path; its path is then its name in `sys.modules`.
+
+    Threads may ask for one module at once: none gets it before it is whole.
+    """
     if not is_file(module):
         return importlib.import_module(module)
+    with _FILES:
+        return sys.modules.get(module) or _import_file(module)
+
+
+def _import_file(module: str) -> ModuleType:
     from importlib.util import module_from_spec, spec_from_file_location
 
     found = spec_from_file_location(module, module)

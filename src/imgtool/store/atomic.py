@@ -6,16 +6,17 @@ After a return the bytes survive a power cut; before it, the final path is as it
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from imgtool.errors import OutputUnwritable, StorageFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MARK = ".imgtool-tmp-"
@@ -61,6 +62,38 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def make_folder(path: Path) -> None:
+    """Make `path` and what is missing above it; their names survive a power cut."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    with suppress(PermissionError):  # a folder that may be written but not listed
+        sync_folder(path.parent)
+
+
+@contextmanager
+def _temporary(folder: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """A private name in `folder`, locked: `remove_leftovers` sees that its writer lives."""
+    path = folder / f"{MARK}{secrets.token_hex(6)}"
+    handle = _locked(path, make)
+    while not path.exists():  # it was taken for a leftover before it was locked
+        os.close(handle)
+        handle = _locked(path, make)
+    try:
+        yield path
+    finally:
+        os.close(handle)
+
+
+def _locked(path: Path, make: Callable[[Path], None]) -> int:
+    make(path)
+    handle = os.open(path, os.O_RDONLY)
+    with suppress(OSError):  # not every file system has locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    return handle
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Replace `path` by `data` in one step; folders on the way are made.
 
@@ -69,14 +102,14 @@ def write_file(path: Path, data: bytes) -> None:
     StorageFull, OutputUnwritable : as `explained` says; nothing is left behind.
     """
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{MARK}{secrets.token_hex(6)}")
-        try:
-            write_synced(temporary, data)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        make_folder(path.parent)
+        with _temporary(path.parent, lambda private: private.touch()) as private:
+            try:
+                write_synced(private, data)
+                private.replace(path)
+            except BaseException:
+                private.unlink(missing_ok=True)
+                raise
         sync_folder(path.parent)
 
 
@@ -88,29 +121,53 @@ def committed_folder(final: Path) -> Iterator[Path]:
     Files must be synced by their writer (`write_synced`).
     """
     with explained(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        private = final.parent / f"{MARK}{secrets.token_hex(6)}"
-        private.mkdir()
-        try:
-            yield private
-            for folder in (private, *(p for p in private.rglob("*") if p.is_dir())):
-                sync_folder(folder)
+        make_folder(final.parent)
+        with _temporary(final.parent, lambda private: private.mkdir()) as private:
             try:
-                private.rename(final)
-            except OSError as err:
-                if err.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-            sync_folder(final.parent)
-        finally:
-            shutil.rmtree(private, ignore_errors=True)
+                yield private
+                for folder in (private, *(p for p in private.rglob("*") if p.is_dir())):
+                    sync_folder(folder)
+                try:
+                    private.rename(final)
+                except OSError as err:
+                    if err.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                sync_folder(final.parent)
+            finally:
+                shutil.rmtree(private, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder away in one step: after a power cut it is there whole, or gone."""
+    with explained(folder):
+        doomed = folder.with_name(f"{MARK}{secrets.token_hex(6)}")
+        with suppress(FileNotFoundError):
+            folder.rename(doomed)
+            sync_folder(folder.parent)
+            shutil.rmtree(doomed, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Delete what killed writers left directly in `folder`; returns how many."""
-    found = [p for p in folder.glob(f"{MARK}*")] if folder.is_dir() else []
-    for path in found:
+    """Delete what dead writers left directly in `folder`; returns how many."""
+    if not folder.is_dir():
+        return 0
+    found = [path for path in folder.iterdir() if path.name.startswith(MARK)]
+    return sum(_remove_if_dead(path) for path in found)
+
+
+def _remove_if_dead(path: Path) -> bool:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    return len(found)
+    except OSError:  # its writer lives, or it cannot be known
+        return False
+    finally:
+        os.close(handle)
+    return True

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from imgtool.batch import Batch, Failure
 from imgtool.errors import StoreDamaged, StoreNotFound, StoreReadOnly, StoreTooNew
 from imgtool.store import arrays, layout
-from imgtool.store.atomic import MARK, committed_folder, explained, write_file, write_synced
+from imgtool.store.atomic import (
+    MARK,
+    committed_folder,
+    explained,
+    remove_folder,
+    write_file,
+    write_synced,
+)
 from imgtool.store.keys import FORMAT
 
 if TYPE_CHECKING:
@@ -259,12 +266,7 @@ class Store:
     def withdraw(self, instance: str, name: str) -> None:
         """Take a batch out, so that the next run redoes it."""
         self.require_writable()
-        folder = self.path / instance / name
-        with explained(folder):
-            doomed = folder.with_name(f".imgtool-tmp-{name}")
-            if folder.exists():
-                folder.rename(doomed)
-                shutil.rmtree(doomed, ignore_errors=True)
+        remove_folder(self.path / instance / name)
 
 
 def _is_empty(path: Path) -> bool:

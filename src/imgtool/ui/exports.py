@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from imgtool.errors import UsageError
 from imgtool.pictures.metadata import Level
 from imgtool.pictures.patterns import check_distinct, check_target, parse_pattern
+from imgtool.store.atomic import remove_leftovers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
     from imgtool.batch import Batch
@@ -46,6 +49,7 @@ class PictureOutlet:
     without: int = 0
     _pattern: Pattern | None = None
     _lineage: Lineage | None = None
+    _tidied: set[Path] = field(default_factory=set)
 
     def start(self, header: Header) -> None:
         """Open the store for recipes."""
@@ -80,8 +84,14 @@ class PictureOutlet:
             values |= {"width": image.shape[1], "height": image.shape[0]}  # type: ignore[union-attr]  # an array
             recipe = self._lineage.recipe(instance, name, row.id)
             data = encode(image, self._pattern, Level(self.metadata), values, recipe)  # type: ignore[arg-type]
+            self._tidy(path.parent)
             write_unless_equal(path, data)
             self.paths[path] = row.id
+
+    def _tidy(self, folder: Path) -> None:
+        if folder not in self._tidied:
+            self._tidied.add(folder)
+            remove_leftovers(folder)
 
     def end(self) -> None:
         """Every picture is on disk.
@@ -105,6 +115,17 @@ class PictureOutlet:
         folders = {path.parent for path in self.paths}
         where = next(iter(folders)) if len(folders) == 1 else f"{len(folders)} folders"
         return f"wrote {len(self.paths)} pictures to {where}"
+
+
+def written(outlets: Iterable[object]) -> list[Path]:
+    """The files that `outlets` have written, or found right."""
+    files: list[Path] = []
+    for outlet in outlets:
+        if isinstance(outlet, PictureOutlet):
+            files += outlet.paths
+        elif isinstance(outlet, SheetOutlet) and outlet.images:
+            files.append(outlet.path)
+    return files
 
 
 @dataclass
