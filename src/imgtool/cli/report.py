@@ -1,0 +1,122 @@
+"""`imgtool report`: one HTML page about runs, to look at their pictures and send around.
+
+Examples
+--------
+imgtool report runs.zarr -o report.html
+imgtool report s.zarr --run demo-steps=10 --run demo-steps=20
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from imgtool.cli.output import Output
+from imgtool.errors import InputMissing, OutputUnwritable, UnknownComponent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from imgtool.registry import Registry
+    from imgtool.specs import Spec
+    from imgtool.store import Store
+
+THUMB = 256
+
+
+@click.command()
+@click.argument("what", default="-", metavar="[RUN|STORE|-]")
+@click.option(
+    "--run",
+    "runs",
+    metavar="NAME",
+    multiple=True,
+    help="Run of the store; several are compared.  [default: the newest]",
+)
+@click.option(
+    "-o", "--output", metavar="FILE", default="report.html", help="Page.  [default: report.html]"
+)
+@click.option(
+    "--thumb",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=THUMB,
+    help=f"Longest edge of its pictures, pixels; 0: as they are.  [default: {THUMB}]",
+)
+@click.pass_context
+def report(ctx: click.Context, what: str, runs: tuple[str, ...], output: str, thumb: int) -> None:
+    """Write one HTML page about a RUN, runs of a STORE, or '-', the run of an upstream's stream.
+
+    The page holds all that it needs: pictures of every stage, scores, texts, and the command that
+    makes each picture again.
+    """
+    from imgtool.cli.root import load_registry
+    from imgtool.pictures.writer import write_unless_equal
+    from imgtool.report.collect import collect
+    from imgtool.report.page import page, size_text
+    from imgtool.report.pictures import Album
+
+    if output != "-" and Path(output).is_dir():
+        raise OutputUnwritable(f"{output!r} is a folder", f"-o {output.rstrip('/')}/report.html")
+    store, names = _named(what, runs)
+    found = collect(store, names, Album(thumb), _specs(load_registry(ctx)))
+    data = page(found)
+    if output == "-":
+        sys.stdout.buffer.write(data)
+        return
+    write_unless_equal(Path(output), data)
+    Output.plain().note(
+        f"wrote {output}: {found.lines} rows, {len(found.pictures)} pictures, "
+        f"{size_text(len(data))}"
+    )
+
+
+def _named(what: str, runs: tuple[str, ...]) -> tuple[Store, list[str]]:
+    """The store and the names of runs in it that the arguments mean.
+
+    Raises
+    ------
+    InputMissing, StoreNotFound, UnknownComponent, InputEmpty : as the names say.
+    """
+    from imgtool import inputs
+    from imgtool.cli.stored import run_record
+    from imgtool.store import Store
+    from imgtool.unnamed import unnamed_store
+
+    if what == "-":
+        path, runs = _of_stream(runs)
+    elif inputs.is_path(what):
+        if not Path(what).exists():
+            raise InputMissing(f"there is no store {what!r}")
+        path = Path(what)
+    else:
+        path, runs = unnamed_store(), (what, *runs)
+    store = Store.open(path, "r")
+    names = [run_record(store, name)[0] for name in dict.fromkeys(runs or (None,))]
+    return store, names
+
+
+def _of_stream(runs: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
+    from imgtool.cli.sources import stream_on_stdin
+
+    reader = stream_on_stdin()
+    for _ in reader.batches():
+        pass
+    reader.check_whole()
+    return Path(reader.header.store), runs or (reader.header.run,)
+
+
+def _specs(registry: Registry) -> Callable[[str], Spec | None]:
+    """Declarations of stages; a stage whose plugin has gone has none, and is shown all the same."""
+    from imgtool.errors import AmbiguousComponent, BrokenPlugin
+
+    def spec_of(use: str) -> Spec | None:
+        try:
+            return registry.spec("stage", use)
+        except (UnknownComponent, AmbiguousComponent, BrokenPlugin):
+            return None
+
+    return spec_of
