@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imgtool.store.atomic import remove_leftovers
 from imgtool.store.verify import reachable
 
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ def collect(store: Store, dry_run: bool = False) -> GcReport:
             instances += 1
             if not dry_run:
                 shutil.rmtree(store.path / instance)
-        elif not dry_run:
-            remove_leftovers(store.path / instance)
+    if not dry_run:
+        store.tidy()
     return GcReport(batches, instances, size, dry_run)
 
 

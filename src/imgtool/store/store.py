@@ -20,6 +20,7 @@ from imgtool.store.atomic import (
     committed_folder,
     explained,
     remove_folder,
+    remove_leftovers,
     write_file,
     write_synced,
 )
@@ -101,8 +102,7 @@ class Store:
 
     def runs(self) -> list[str]:
         """Names of all runs."""
-        folder = self.path / "runs"
-        return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+        return sorted(path.parent.name for path in self.path.glob(f"runs/*/{layout.META}"))
 
     def run(self, name: str) -> dict[str, Any] | None:
         """The record of a run, or None."""
@@ -267,6 +267,14 @@ class Store:
         """Take a batch out, so that the next run redoes it."""
         self.require_writable()
         remove_folder(self.path / instance / name)
+
+    def tidy(self) -> None:
+        """Remove what killed writers left, wherever they write."""
+        beside = (self.beside / "failed", self.beside / "models")
+        runs = self.path / "runs"
+        instances = (self.path / name for name in self.instances())
+        for folder in (self.path, runs, *runs.glob("*"), *instances, *beside):
+            remove_leftovers(folder)
 
 
 def _is_empty(path: Path) -> bool:

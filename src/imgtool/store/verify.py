@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import StoreDamaged
 from imgtool.store import arrays, layout
-from imgtool.store.atomic import remove_leftovers
 from imgtool.store.keys import barrier_batch_name, batch_name, source_batch_name
 
 if TYPE_CHECKING:
@@ -52,11 +51,11 @@ def verify(store: Store, repair: bool = True) -> list[Damage]:
     ------
     StoreReadOnly : `repair`, and the store cannot be written.
     """
+    if repair:
+        store.tidy()
     users = _users(store)
     found = []
     for instance in store.instances():
-        if repair:
-            remove_leftovers(store.path / instance)
         for name in sorted(store.names(instance)):
             for field, rows, reason in _faults(store, instance, name):
                 runs = tuple(sorted(users.get(instance, ())))
