@@ -5,9 +5,6 @@ was synced after; bytes are durable when the file was. What was not synced may b
 or in part, each change for itself; a rename is there or not as a whole.
 """
 
-# names of a modelled disk are plain text
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import base64

@@ -4,9 +4,6 @@ Installed in the test's process, or in a command's by `sitecustomize`. A watcher
 each change, and may raise; it is told after each one that was made.
 """
 
-# os functions are what is put between
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import base64

@@ -197,7 +197,7 @@ def changes_of_a_run(slow: Path, tmp_path: Path) -> list[Change]:
     site.mkdir()
     roots = [slow / name for name in ("s.zarr", "s.zarr.d", "out")]
     (site / "sitecustomize.py").write_text("\n".join(lines_of_sitecustomize(roots, log)))
-    folders = (str(site), os.path.dirname(__file__), os.environ["PYTHONPATH"])  # noqa: PTH120
+    folders = (str(site), os.path.dirname(__file__), os.environ["PYTHONPATH"])
     done = subprocess.run(
         [sys.executable, "-m", "imgtool", *RUN],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
