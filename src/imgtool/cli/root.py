@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("imgtool.cli.train:bench", "Run a bench suite."),
     "show": ("imgtool.cli.show:show", "Show a store, a picture or a pipeline."),
     "export": ("imgtool.cli.export:export", "Write pictures out of a store or a stream."),
+    "report": ("imgtool.cli.report:report", "Write one HTML page about runs."),
     "pipeline": ("imgtool.cli.pipelines:pipeline", "List, show and check pipelines."),
     "stages": ("imgtool.cli.stages:stages", "List stages and makers with their parameters."),
     "models": ("imgtool.cli.models:models", "List models by task."),

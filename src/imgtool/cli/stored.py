@@ -50,7 +50,7 @@ def last_batches(path: Path, run: str | None = None, label: str | None = None) -
     from imgtool.store import Store
 
     store = Store.open(path, "r")
-    name, record = _record(store, run)
+    name, record = run_record(store, run)
     stages = record.get("stages", [])
     labels = [stage["label"] for stage in stages]
     if label is not None and label not in labels:
@@ -80,7 +80,13 @@ def newest_run(store: Store) -> str:
     return max(names, key=lambda name: _recorded_at(store, name))
 
 
-def _record(store: Store, run: str | None) -> tuple[str, Mapping[str, Any]]:
+def run_record(store: Store, run: str | None = None) -> tuple[str, Mapping[str, Any]]:
+    """Name and record of the newest run, or of `run`.
+
+    Raises
+    ------
+    InputEmpty, UnknownComponent : there is none, or none of this name.
+    """
     run = run or newest_run(store)
     record = store.run(run)
     if record is None:
