@@ -51,7 +51,10 @@ def store_of_next_year(folder: Path) -> None:
 
 def model_without_weights(folder: Path) -> None:
     (folder / "model").mkdir()
-    index = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+    }
     (folder / "model" / "model_index.json").write_text(json.dumps(index))
 
 
@@ -101,9 +104,7 @@ CASES = {
         text("not.png", "hello"), ("score.red", "not.png"), 2, "not.png"
     ),
     "bad TOML": Case(text("pipelines.toml", BAD_TOML), ("run", "p", "a"), 2, "pipelines.toml:3"),
-    "unknown stage": Case(
-        text("pipelines.toml", MISTYPED_STAGE), ("run", "p", "a"), 2, "draw.toy"
-    ),
+    "unknown stage": Case(text("pipelines.toml", MISTYPED_STAGE), ("run", "p", "a"), 2, "draw.toy"),
     "unknown key": Case(text("pipelines.toml", MISTYPED_KEY), ("run", "p", "a"), 2, "size"),
     "unknown command": Case(nothing, ("drow", "a"), 2, "draw"),
     "unknown option": Case(nothing, ("draw.toy", "a", "--sise", "4"), 2, "--size"),

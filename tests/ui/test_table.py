@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from imgtool.ui.previews import UPPER_HALF, preview
-from imgtool.ui.table import cell, row_columns, write_table
+from imgtool.ui.table import cell, row_table, write_table
 
 
 def test_plain_tables_are_aligned_and_have_no_trailing_spaces() -> None:
@@ -38,7 +38,23 @@ def test_failed_rows_get_a_column_of_reasons() -> None:
         {"schema": "x", "id": "1", "failure": {"reason": "dark"}},
     ]
 
-    assert row_columns(rows) == (["id", "prompt", "failed"], [["0", "a", ""], ["1", None, "dark"]])
+    table = row_table(rows)
+
+    assert table.columns == ["id", "prompt", "failed"]
+    assert table.cells == [["0", "a", ""], ["1", None, "dark"]]
+
+
+def test_what_all_rows_share_is_said_once() -> None:
+    rows = [
+        {"id": str(i), "steps": 25, "note": "", "model": "m", "seed": i, "prompt": "a",
+         "score.red": 1.0, "tint": ("none", "red")[i]}
+        for i in range(2)
+    ]  # fmt: skip
+
+    table = row_table(rows)
+
+    assert table.columns == ["id", "prompt", "seed", "score.red", "tint"]
+    assert table.shared == {"steps": 25, "model": "m"}
 
 
 def test_a_preview_keeps_proportions_and_colour() -> None:

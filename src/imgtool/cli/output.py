@@ -92,10 +92,14 @@ class Output:
 
     def table(self, collected: Collected) -> None:
         """The rows that a run ended with, and previews of the first pictures."""
-        from imgtool.ui.table import row_columns
+        from imgtool.ui.table import cell, row_table
 
         if collected.rows:
-            self.rows(*row_columns(collected.rows))
+            table = row_table(collected.rows)
+            self.rows(table.columns, table.cells)
+            if table.shared:
+                said = (f"{name} {cell(value)}" for name, value in table.shared.items())
+                self.line("all: " + ", ".join(said))
         if collected.count > len(collected.rows):
             self.line(f"… {collected.count - len(collected.rows)} more rows; --json prints all")
         self.pictures(collected.pictures)

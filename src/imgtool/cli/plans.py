@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imgtool.ui.text import counted
+
 if TYPE_CHECKING:
     from imgtool.cli.output import Output
     from imgtool.engine.planned import Plan
@@ -16,7 +18,8 @@ def show_plan(plan: Plan, output: Output) -> None:
     if output.mode == "json":
         output.json({"schema": SCHEMA, **plan.as_json()})
         return
-    output.line(f"run {plan.run} in {plan.store}: {plan.rows} rows in {plan.batches} batches")
+    rows, batches = counted(plan.rows, "row"), counted(plan.batches, "batch")
+    output.line(f"run {plan.run} in {plan.store}: {rows} in {batches}")
     for name in plan.makers:
         output.line(f"makes @{name} first")
     output.rows(

@@ -9,9 +9,9 @@ imgtool show portrait
 
 from __future__ import annotations
 
-import json
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,8 @@ from imgtool.cli.output import PREVIEWS, TABLE_ROWS, Output
 from imgtool.errors import InputMissing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from imgtool.cli.stored import Stored
 
 SCHEMA = "imgtool.picture/1"
@@ -108,12 +110,31 @@ def show_picture(path: Path, output: Output) -> None:
         )
         return
     output.line(f"{path}  {width}x{height}")
-    rows = [
-        (k, v if isinstance(v, str) else json.dumps(v, ensure_ascii=False))
-        for k, v in recipe.items()
-    ]
-    output.rows(("what", "value"), rows)
+    facts = picture_facts(recipe)
+    if facts:
+        output.rows(("what", "value"), facts)
+    else:
+        output.line("says nothing of how it was made")
+    if "record" in recipe:
+        output.line(f"again: imgtool run --from {shlex.quote(str(path))}")
     output.pictures([image])
+
+
+def picture_facts(found: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """What the metadata of a picture says, by imgtool or by another program: name and value."""
+    from imgtool.pictures.metadata import parse_a1111
+
+    record = found.get("record")
+    if not isinstance(record, dict):
+        return list(parse_a1111(found["parameters"]).items()) if "parameters" in found else []
+    row, recipe = record.get("row") or {}, record.get("recipe") or {}
+    first = ("prompt", "negative_prompt", "source_prompt", "seed")
+    names = [*(name for name in first if name in row), *(n for n in row if n not in first)]
+    facts: list[tuple[str, object]] = [(n, row[n]) for n in names if row[n] not in (None, "")]
+    for stage in recipe.get("stages", ()):
+        params = {k: v for k, v in stage["params"].items() if v not in (None, "", [], 0, False)}
+        facts.append((stage["use"], " ".join(f"{name}={v}" for name, v in params.items())))
+    return facts
 
 
 def _show_pipeline(ctx: click.Context, what: str, output: Output) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from imgtool.ui.text import strip_escapes
@@ -11,24 +12,45 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 HIDDEN = {"schema", "at", "failure", "source_prompt"}
+OWN = ("id", "prompt", "seed")
 GAP = "  "
+SHORT = 9
 
 
-def row_columns(
-    rows: Sequence[Mapping[str, object]],
-) -> tuple[list[str], list[list[object]]]:
-    """Columns and cells that show JSON rows: id, prompt, seed, scores, then failures."""
-    names = [
-        name for name in dict.fromkeys(key for row in rows for key in row) if name not in HIDDEN
-    ]
-    if any("failure" in row for row in rows):
-        names.append("failed")
-    cells: list[list[object]] = []
-    for row in rows:
-        failure = row.get("failure")
-        reason = failure.get("reason", "") if isinstance(failure, dict) else ""
-        cells.append([reason if name == "failed" else row.get(name) for name in names])
-    return names, cells
+@dataclass(frozen=True)
+class RowTable:
+    """Rows as people want to see them.
+
+    Attributes
+    ----------
+    columns, cells : what differs from row to row: id, prompt, seed, scores, the rest, failures.
+    shared : what all rows have in common, name to value; empty values are left out.
+    """
+
+    columns: list[str]
+    cells: list[list[object]]
+    shared: dict[str, object]
+
+
+def row_table(rows: Sequence[Mapping[str, object]]) -> RowTable:
+    """The table of JSON rows."""
+    names = dict.fromkeys(key for row in rows for key in row if key not in HIDDEN)
+    done = [row for row in rows if "failure" not in row]
+    shared, varying = {}, []
+    for name in names:
+        first = done[0].get(name) if done else None
+        if name in OWN or name.startswith("score.") or any(r.get(name) != first for r in done):
+            varying.append(name)
+        elif first not in (None, ""):
+            shared[name] = first
+    columns = sorted(varying, key=lambda name: (OWN.index(name) if name in OWN else len(OWN)))
+    cells = [[row.get(name) for name in columns] for row in rows]
+    if len(done) < len(rows):
+        columns.append("failed")
+        for row, line in zip(rows, cells, strict=True):
+            failure = row.get("failure")
+            line.append(failure.get("reason", "") if isinstance(failure, dict) else "")
+    return RowTable(columns, cells, shared)
 
 
 def write_table(
@@ -60,8 +82,9 @@ def _write_rich(out: TextIO, columns: Sequence[str], texts: Sequence[Sequence[st
     from rich.text import Text
 
     table = Table(header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
+    for at, name in enumerate(columns):
+        sentences = any(" " in row[at] and len(row[at]) > SHORT for row in texts)
+        table.add_column(name, overflow="fold", no_wrap=not sentences)
     for row in texts:
         table.add_row(*(Text(text) for text in row))
     width = shutil.get_terminal_size().columns

@@ -15,3 +15,9 @@ ESCAPES = re.compile(
 def strip_escapes(text: str) -> str:
     """`text` without terminal escapes, control characters and bidirectional overrides."""
     return ESCAPES.sub("", text)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`, `1 batch`, `2 batches`."""
+    plural = noun + ("es" if noun.endswith("ch") else "s")
+    return f"{count} {noun if count == 1 else plural}"
