@@ -20,7 +20,7 @@ LAYERS = [
     {"declared", "hookspecs", "params", "specdump", "spec_cache", "specrun", "registry", "store",
      "runtime", "toml_lines", "pictures"},
     {*PIPELINE, "engine", "stream", "builtin", "inputs", "recipe", "unnamed"},
-    {"ui", "report", "testing"},
+    {"ui", "report", "plugin_kit"},
     {"cli", "__main__"},
 ]  # fmt: skip
 # what plugins import, ours too: it re-exports names of many layers

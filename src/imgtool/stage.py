@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from imgtool.batch import Batch
+    from imgtool.batch import Batch, Value
     from imgtool.fields import Field
     from imgtool.runtime.context import Runtime
 
@@ -77,6 +77,7 @@ class Stage(Generic[P]):
     scope : `row`, `siblings` (of one parent, always in one batch) or `run` (a barrier).
     consumes, produces : fields; optional ones are consumed where they exist.
     default_of_family : whether a bare family name means this stage.
+    check_params : parameters for `imgtool plugin check`, where defaults will not do.
     params, runtime : the values of this instance and what it runs on, set before `open`.
     """
 
@@ -87,6 +88,7 @@ class Stage(Generic[P]):
     consumes: ClassVar[tuple[Field, ...]] = ()
     produces: ClassVar[tuple[Field, ...]] = ()
     default_of_family: ClassVar[bool] = False
+    check_params: ClassVar[Mapping[str, object]] = {}
 
     params: P
     runtime: Runtime
@@ -110,6 +112,15 @@ class Stage(Generic[P]):
     def weight_bytes(cls, params: P, runtime: Runtime) -> int:
         """Memory that the opened stage holds; decides what stays resident together."""
         return 0
+
+    @classmethod
+    def check_rows(cls, folder: Path) -> Sequence[Mapping[str, Value]]:
+        """Rows for `imgtool plugin check`, where rows made up from `consumes` will not do.
+
+        Three or more mappings of fields; `id` and `seed` are added where they are missing. Files
+        that rows name may be written into `folder`. No rows: they are made up.
+        """
+        return ()
 
 
 class Maker(Generic[P]):

@@ -13,12 +13,12 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sour import place, sour_site
 
 from imgtool import errors
 from imgtool.errors import ImgtoolError, Status
@@ -26,68 +26,14 @@ from imgtool.errors import ImgtoolError, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+__all__ = ["place", "sour_site"]  # fixtures
+
 CLASSES = {
     name: cls
     for name, cls in vars(errors).items()
     if inspect.isclass(cls) and issubclass(cls, ImgtoolError)
 }
 EVENTS = ("--progress", "json")
-PLUGIN = {
-    "plugin.py": """
-        from imgtool.api import Component, hookimpl
-
-        @hookimpl
-        def imgtool_components():
-            where = "sour_stages.stages"
-            yield Component("stage", "sour.toy", f"{where}:Sour", "Raise an error.")
-            yield Component("stage", "weigh.toy", f"{where}:Weigh", "Need a model.")
-            yield Component("stage", "pair.one", f"{where}:One", "One of two.")
-            yield Component("stage", "pair.two", f"{where}:Two", "The other.")
-            yield Component("stage", "lost.toy", f"{where}:Lost", "A class that is not there.")
-    """,
-    "stages.py": """
-        from dataclasses import dataclass
-        from typing import Annotated
-
-        from imgtool import api
-        from imgtool.api import PROMPT, Help, ModelRef, Stage
-
-        @dataclass(frozen=True)
-        class SourParams:
-            what: Annotated[str, Help("Name of what to raise.")] = "ImgtoolError"
-
-        class Sour(Stage[SourParams]):
-            id, version, summary = "sour.toy", 1, "Raise an error."
-            consumes, produces = (PROMPT,), (PROMPT,)
-
-            def open(self, params, runtime):
-                if params.what == "a bug":
-                    1 / 0
-
-            def process(self, batch):
-                if self.params.what == "MemoryError":
-                    raise MemoryError
-                raise getattr(api, self.params.what)("this stage is sour")
-
-        @dataclass(frozen=True)
-        class WeighParams:
-            model: Annotated[str, ModelRef("toy"), Help("What to weigh.")] = "pebble"
-
-        class Weigh(Stage[WeighParams]):
-            id, version, summary = "weigh.toy", 1, "Need a model."
-            consumes, produces = (PROMPT,), (PROMPT,)
-
-            def process(self, batch):
-                return batch
-
-        class One(Stage[None]):
-            id, version, summary = "pair.one", 1, "One of two."
-            consumes, produces = (PROMPT,), (PROMPT,)
-
-        class Two(One):
-            id = "pair.two"
-    """,
-}
 
 
 @dataclass(frozen=True)
@@ -115,28 +61,6 @@ class Said:
         """What the user is told to do."""
         human = re.search(r"^error: .*\n  (.*)", self.err, re.MULTILINE)
         return str(self.event.get("hint", "")) or (human[1] if human else "")
-
-
-@pytest.fixture(scope="session")
-def sour_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a plugin of stages that cannot go on is installed."""
-    site = tmp_path_factory.mktemp("sour")
-    (site / "sour_stages").mkdir()
-    for name, text in {"__init__.py": "", **PLUGIN}.items():
-        (site / "sour_stages" / name).write_text(textwrap.dedent(text))
-    info = site / "sour_stages-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sour-stages\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[imgtool]\nsour = sour_stages.plugin\n")
-    return site
-
-
-@pytest.fixture
-def place(world: Path, toy_site: Path, sour_site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with the toy plugin and the sour one."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(toy_site), str(sour_site))))
-    monkeypatch.setenv("IMGTOOL_PLUGINS", "toy-stages,sour-stages")
-    return world
 
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:

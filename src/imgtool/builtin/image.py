@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from imgtool.api import (
     IMAGE,
@@ -17,6 +17,9 @@ from imgtool.api import (
     RowError,
     Stage,
 )
+
+if TYPE_CHECKING:
+    from imgtool.batch import Value
 
 PATH = Field("path", Kind.TEXT, summary="File that the row names.")
 
@@ -36,6 +39,16 @@ class Read(Stage[ReadParams]):
     consumes = (PATH,)
     produces = (IMAGE,)
     default_of_family = True
+
+    @classmethod
+    def check_rows(cls, folder: Path) -> list[dict[str, Value]]:
+        """Three small pictures of different sizes, of which one has an alpha channel."""
+        from PIL import Image
+
+        for number, mode in enumerate(("RGB", "L", "RGBA")):
+            picture = Image.linear_gradient("L").resize((12 + number, 8)).convert(mode)
+            picture.save(folder / f"{number}.png")
+        return [{"path": str(folder / f"{number}.png")} for number in range(3)]
 
     def process(self, batch: Batch) -> Batch:
         """Raises RowError for a row whose picture is missing or unreadable."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from imgtool.api import IMAGE, BadParams, Batch, Bounds, Help, Stage, optional
@@ -47,6 +48,7 @@ class Best(Stage[BestParams]):
     summary = "Keep the best child of each parent."
     scope = "siblings"
     default_of_family = True
+    check_params = MappingProxyType({"by": "seed"})
 
     def process(self, batch: Batch) -> Batch:
         """Children of one parent are always in one batch."""
@@ -77,6 +79,7 @@ class Top(Stage[TopParams]):
     id = "select.top"
     summary = "Keep the best rows of the whole run."
     scope = "run"
+    check_params = MappingProxyType({"by": "seed", "k": 2})
 
     def process(self, batch: Batch) -> Batch:
         """The batch holds every row of the run."""
@@ -97,6 +100,7 @@ class Where(Stage[WhereParams]):
 
     id = "select.where"
     summary = "Keep the rows that meet a condition."
+    check_params = MappingProxyType({"condition": "'red' in prompt"})
 
     def process(self, batch: Batch) -> Batch:
         """Each row alone."""
@@ -122,6 +126,7 @@ class Dedupe(Stage[DedupeParams]):
     summary = "Drop rows that repeat an earlier one."
     scope = "run"
     consumes = (optional(IMAGE),)
+    check_params = MappingProxyType({"by": "prompt"})
 
     def process(self, batch: Batch) -> Batch:
         """The batch holds every row of the run."""

@@ -1,0 +1,160 @@
+"""Rules about what a stage says of itself: import, help, fields, parameters."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from imgtool.errors import ImgtoolError, Status
+from imgtool.fields import KNOWN
+from imgtool.plugin_kit.trial import Broken, NotApplicable, first_line
+from imgtool.specs import is_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from imgtool.plugin_kit.trial import Trial
+    from imgtool.specs import ParamSpec, Spec
+
+HEAVY = ("torch", "zarr", "numpy", "pydantic", "diffusers", "transformers")
+ID = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
+WRONG_TYPE: dict[str, object] = {
+    "int": "many", "float": "many", "bool": "perhaps", "record": "text", "str": 5,
+}  # fmt: skip
+COMMAND_LIMIT_S = 240
+
+
+def light_import(module: str) -> str:
+    """Importing a module loads nothing heavy; checked in a fresh process."""
+    code = (
+        "import sys; from imgtool.specs import import_plugin; import_plugin(sys.argv[1]); "
+        f"print(*(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(  # noqa: S603 - our own code, a module that was imported before
+        [sys.executable, "-P", "-c", code, module],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=COMMAND_LIMIT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise Broken(f"importing {module} fails: {last[0]}", "mend the import")
+    loaded = done.stdout.splitlines()[-1].split() if done.stdout.strip() else []
+    if loaded:
+        raise Broken(
+            f"importing {module} loads {', '.join(loaded)}",
+            "import it inside the functions that use it, so that help stays fast",
+        )
+    return ""
+
+
+def helps(spec: Spec) -> str:
+    """A stage or maker says in one line what it does, and every parameter what it sets."""
+    if not spec.summary.strip():
+        raise Broken("has no summary", "set summary on the class, one line")
+    if "\n" in spec.summary.strip():
+        raise Broken("summary has several lines", "keep it to one; the docstring has room")
+    silent = [param.name for param in spec.params if not param.help.strip()]
+    if silent:
+        raise Broken(
+            f"no help for {', '.join(silent)}",
+            f'write {silent[0]}: Annotated[TYPE, Help("What it sets.")]',
+        )
+    return ""
+
+
+def declares(trial: Trial) -> str:
+    """The id is `family.method`, and known fields are declared as everyone knows them."""
+    spec = trial.spec
+    if not ID.fullmatch(spec.id):
+        raise Broken(
+            f"id {spec.id!r} is not family.method", "use small letters, digits, '-' and '_'"
+        )
+    for field in (*spec.consumes, *spec.produces):
+        known = KNOWN.get(field.name)
+        mine = (field.kind, field.dims, field.dtype)
+        if known is not None and mine != (known.kind, known.dims, known.dtype):
+            raise Broken(
+                f"declares {field.name!r} otherwise than imgtool.api does",
+                f"use imgtool.api.{field.name.upper()}, or another name",
+            )
+    return ""
+
+
+def refuses_bad_params(trial: Trial) -> str:
+    """A wrong value is one line and exit status 2, whoever finds it."""
+    if not trial.spec.params:
+        raise NotApplicable("has no parameters")
+    tried, shown = 0, None
+    for param in trial.spec.params:
+        for value, is_wrong in _odd_values(param):
+            tried += 1
+            refused = _refuses(trial, param, value)
+            if is_wrong and not refused:
+                raise Broken(f"takes {param.name} = {value!r}", "check it in Params.__post_init__")
+            if refused and shown is None and param.item_type in ("int", "float", "record"):
+                shown = param, value
+    if shown is not None:
+        _check_command(trial, *shown)
+    return f"{tried} odd values"
+
+
+def _odd_values(param: ParamSpec) -> Iterator[tuple[object, bool]]:
+    """Values, and whether the declaration says that they are wrong."""
+
+    def value_of(item: object) -> object:
+        return [item] if param.is_list else item
+
+    yield value_of(WRONG_TYPE[param.item_type]), True
+    if param.item_type in ("int", "float"):
+        yield value_of(-1 if param.low is None else param.low - 1), param.low is not None
+        if param.high is not None:
+            yield value_of(param.high + 1), True
+    if param.item_type == "str":
+        yield value_of("no-such((value"), param.closed
+
+
+def _refuses(trial: Trial, param: ParamSpec, value: object) -> bool:
+    what = f"{param.name} = {value!r}"
+    try:
+        stage = trial.fresh({param.name: value})
+    except ImgtoolError as err:
+        if err.status is not Status.USAGE or "\n" in err.message:
+            raise Broken(
+                f"{what} is refused with status {int(err.status)}: {err.message}",
+                "raise BadParams, a single line",
+            ) from err
+        return True
+    except (Exception, SystemExit) as err:
+        raise Broken(
+            f"{what} ends in {first_line(err)}",
+            "raise ValueError in Params.__post_init__, or BadParams in open",
+        ) from err
+    stage.close()
+    return False
+
+
+def _check_command(trial: Trial, param: ParamSpec, value: object) -> None:
+    """The same refusal as a user meets it."""
+    text = value[0] if isinstance(value, list) else value
+    command = [sys.executable, "-m", "imgtool"]
+    if is_file(trial.plugin.module):
+        command += ["--plugin", trial.plugin.module]
+    command += [trial.spec.owned, f"--{param.name.replace('_', '-')}={text}", "--", "a cube"]
+    done = subprocess.run(  # noqa: S603 - our own command
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=COMMAND_LIMIT_S, check=False,
+    )  # fmt: skip
+    lines = done.stderr.splitlines()
+    if done.returncode != Status.USAGE or len(lines) > 2 or not lines[0].startswith("error: "):
+        raise Broken(
+            f"{param.name} = {value!r} ends a command with status {done.returncode} and "
+            f"{len(lines)} lines",
+            "raise BadParams, a single line",
+        )

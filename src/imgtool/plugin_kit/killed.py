@@ -1,0 +1,173 @@
+"""A run of one stage in a process of its own, killed on purpose inside a batch if asked to.
+
+`python -m imgtool.plugin_kit.killed FOLDER STORE [SECONDS]`: run what `FOLDER/job.json` says into
+STORE; with SECONDS, die by SIGKILL so long after the job's fatal batch began.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgtool.engine import events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LIMIT_S = 900
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run, as JSON values.
+
+    Attributes
+    ----------
+    files : Python files given as plugins.
+    stage : name of the stage, with its owner.
+    batch : rows a source batch.
+    fatal : which batch to be killed in, counted from 1.
+    rows : rows of scalars; those of arrays are in `rows.npz` as `NUMBER/FIELD`.
+    """
+
+    files: tuple[str, ...]
+    stage: str
+    params: dict[str, object]
+    batch: int
+    fatal: int
+    rows: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run that was not killed left.
+
+    Attributes
+    ----------
+    seconds : how long each batch of the stage took.
+    failures : reasons of rows that failed.
+    """
+
+    instance: str
+    batches: tuple[str, ...]
+    seconds: tuple[float, ...]
+    failures: tuple[str, ...]
+
+
+def write_job(folder: Path, job: Job) -> None:
+    """Write a job for `run_job`, arrays of its rows included."""
+    import numpy as np
+
+    arrays: dict[str, Any] = {}
+    rows = []
+    for number, row in enumerate(job.rows):
+        held = {name for name, value in row.items() if hasattr(value, "dtype")}
+        arrays |= {f"{number}/{name}": row[name] for name in held}
+        rows.append({name: value for name, value in row.items() if name not in held})
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "rows.npz", **arrays)
+    data = {**asdict(job), "rows": rows}
+    (folder / "job.json").write_text(json.dumps(data), encoding="utf-8")
+
+
+def run_job(
+    folder: Path, store: str, kill_after_s: float | None = None
+) -> tuple[int, Outcome | None, str]:
+    """Run a job in a process of its own: exit status, outcome if it ended well, last error line."""
+    command = [sys.executable, "-m", "imgtool.plugin_kit.killed", str(folder), store]
+    if kill_after_s is not None:
+        command.append(repr(kill_after_s))
+    done = subprocess.run(  # noqa: S603 - our own module
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        timeout=LIMIT_S,
+        check=False,
+    )
+    error = done.stderr.strip().splitlines()[-1:] or [""]
+    if done.returncode != 0:
+        return done.returncode, None, error[0]
+    values = json.loads(done.stdout.splitlines()[-1])
+    lists = (tuple(values[name]) for name in ("batches", "seconds", "failures"))
+    return 0, Outcome(values["instance"], *lists), ""
+
+
+def main(argv: Sequence[str]) -> int:
+    """The process."""
+    folder, store = Path(argv[0]), Path(argv[1])
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    clock = _Clock(float(argv[2]) if len(argv) > 2 else None, job["fatal"])
+    outcome = _run(job, _rows(folder, job["rows"]), store, clock)
+    sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
+    return 0
+
+
+def _rows(folder: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    import numpy as np
+
+    with np.load(folder / "rows.npz") as arrays:
+        for key in arrays:
+            number, _, name = key.partition("/")
+            rows[int(number)][name] = arrays[key]
+    return rows
+
+
+def _run(job: Mapping[str, Any], rows: list[dict[str, Any]], store: Path, clock: _Clock) -> Outcome:
+    from imgtool.engine.facade import execute
+    from imgtool.engine.request import RunRequest
+    from imgtool.pipeline import StageUse
+    from imgtool.registry import Registry
+
+    request = RunRequest(
+        stages=(StageUse(job["stage"], "checked", job["params"]),),
+        rows=rows,
+        store=store,
+        batch=job["batch"],
+        dtype="float32",
+        deterministic=True,
+    )
+    result = execute(request, Registry.load(job["files"]), (clock,))
+    return Outcome(
+        result.instance_name("checked"),
+        result.batches["checked"],
+        tuple(clock.seconds),
+        tuple(failure.reason for failure in result.failures.values()),
+    )
+
+
+class _Clock:
+    """Measures batches, and kills this process after one of them began."""
+
+    def __init__(self, kill_after_s: float | None, fatal: int) -> None:
+        self.kill_after_s, self.fatal = kill_after_s, fatal
+        self.seconds: list[float] = []
+        self._began: dict[str, float] = {}
+
+    def __call__(self, event: events.Event) -> None:
+        if isinstance(event, events.BatchStarted):
+            self._began[event.name] = event.at
+            if self.kill_after_s is not None and len(self._began) == self.fatal:
+                _die(self.kill_after_s)
+        elif isinstance(event, events.BatchDone) and event.name in self._began:
+            self.seconds.append(event.at - self._began[event.name])
+
+
+def _die(after_s: float) -> None:
+    if after_s <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGKILL))
+    timer.daemon = True
+    timer.start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
