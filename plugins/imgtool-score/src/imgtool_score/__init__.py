@@ -1,0 +1,1 @@
+"""Scores of pictures: agreement with the prompt, preference, looks, fidelity to a reference."""

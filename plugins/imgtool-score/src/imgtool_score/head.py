@@ -1,0 +1,55 @@
+"""Stacks of linear layers without activations, folded into one affine map.
+
+The aesthetic predictor V2 (Schuhmann 2022) and ImageReward's head (Xu et al. 2023) are such stacks:
+768 → 1024 → 128 → 64 → 16 → 1 with dropout between, which does nothing when scoring. State-dict
+indices are 0, 2, 4, 6, 7.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+INDICES = (0, 2, 4, 6, 7)
+
+
+def layers(state: Mapping[str, Tensor], prefix: str = "layers.") -> list[tuple[Tensor, Tensor]]:
+    """(weight [out, in], bias [out]) of each layer, in order, float64.
+
+    Raises
+    ------
+    ValueError : the layers are not those of these heads, or do not fit one another.
+    """
+    found = sorted(
+        int(name.removeprefix(prefix).partition(".")[0])
+        for name in state
+        if name.startswith(prefix) and name.endswith(".weight")
+    )
+    # The variant with ReLU between has other indices; read as linear it gives other numbers.
+    if tuple(found) != INDICES:
+        raise ValueError(f"layers {found}, not {list(INDICES)} as in the linear head")
+    stack = [
+        (state[f"{prefix}{i}.weight"].double(), state[f"{prefix}{i}.bias"].double())
+        for i in INDICES
+    ]
+    for (above, _), (below, _) in itertools.pairwise(stack):
+        if above.shape[0] != below.shape[1]:
+            raise ValueError(
+                f"a layer gives {above.shape[0]} numbers, the next takes {below.shape[1]}"
+            )
+    if stack[-1][0].shape[0] != 1:
+        raise ValueError(f"the last layer gives {stack[-1][0].shape[0]} numbers, not one")
+    return stack
+
+
+def fold(stack: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, float]:
+    """w [D] and b with b + w·x equal to the stack applied to x; float64."""
+    weight, bias = stack[0]
+    for next_weight, next_bias in stack[1:]:
+        weight, bias = next_weight @ weight, next_weight @ bias + next_bias
+    return weight[0], float(bias[0])

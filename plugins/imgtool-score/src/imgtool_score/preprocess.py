@@ -1,0 +1,102 @@
+"""Pictures as an encoder wants them: resized, cropped, scaled and normalised as its folder says.
+
+PIL resizes, as it did when these encoders were trained; resizing tensors shifts scores.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from torch import Tensor
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+BICUBIC = 3
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """From [H, W, 3] uint8 to [3, height, width] float32.
+
+    Attributes
+    ----------
+    height, width : of the result, pixels.
+    shortest : edge to which the shorter side is resized before the centre is cut out; 0: the
+        picture is resized to height and width whatever its shape.
+    resample : PIL's number of the filter.
+    mean, std : of each channel, for values 0..1.
+    """
+
+    height: int
+    width: int
+    shortest: int
+    resample: int = BICUBIC
+    mean: tuple[float, ...] = CLIP_MEAN
+    std: tuple[float, ...] = CLIP_STD
+
+    @classmethod
+    def of_size(cls, edge: int) -> Preprocess:
+        """What CLIP does to get a square of `edge` pixels."""
+        return cls(edge, edge, edge)
+
+    @classmethod
+    def read(cls, folder: Path, edge: int) -> Preprocess:
+        """As `preprocessor_config.json` of a model folder says; CLIP's own where there is none."""
+        file = folder / "preprocessor_config.json"
+        if not file.is_file():
+            return cls.of_size(edge)
+        config: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        size, crop = config.get("size", edge), config.get("crop_size", edge)
+        shortest = size.get("shortest_edge", 0) if isinstance(size, dict) else int(size)
+        final = crop if config.get("do_center_crop", True) else size
+        height, width = _height_width(final, edge)
+        return cls(
+            height,
+            width,
+            shortest,
+            int(config.get("resample", BICUBIC)),
+            tuple(config.get("image_mean", CLIP_MEAN)),
+            tuple(config.get("image_std", CLIP_STD)),
+        )
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
+        """[B, 3, height, width] float32."""
+        import torch
+
+        return torch.stack([self._one(image) for image in images])
+
+    def _one(self, image: np.ndarray) -> Tensor:
+        import numpy as np
+        import torch
+        from PIL import Image
+
+        picture = Image.fromarray(image)
+        size = self._resized(picture.width, picture.height)
+        picture = picture.resize(size, Image.Resampling(self.resample))
+        left, top = (size[0] - self.width) // 2, (size[1] - self.height) // 2
+        picture = picture.crop((left, top, left + self.width, top + self.height))
+        values = np.asarray(picture, dtype=np.float32) / 255.0
+        mean, std = np.float32(self.mean), np.float32(self.std)
+        return torch.from_numpy((values - mean) / std).permute(2, 0, 1)
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        if not self.shortest:
+            return self.width, self.height
+        # The longer side is cut, not rounded, as in the processors these models came with.
+        if width <= height:
+            return self.shortest, self.shortest * height // width
+        return self.shortest * width // height, self.shortest
+
+
+def _height_width(size: object, edge: int) -> tuple[int, int]:
+    if isinstance(size, dict):
+        short = size.get("shortest_edge", edge)
+        return int(size.get("height", short)), int(size.get("width", short))
+    return (int(str(size)), int(str(size))) if isinstance(size, int) else (edge, edge)
