@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,11 @@ def test_equal_input_gives_equal_bytes_and_is_not_written_again(tmp_path: Path) 
     data = [encode(IMAGE, pattern, Level.FULL, VALUES, {}) for _ in range(2)]
     assert data[0] == data[1]
     assert write_unless_equal(tmp_path / "x.png", data[0])
+    os.utime(tmp_path / "x.png", (1, 1))
+    node = (tmp_path / "x.png").stat().st_ino
     assert not write_unless_equal(tmp_path / "x.png", data[1])
+    assert (tmp_path / "x.png").stat().st_ino == node
+    assert (tmp_path / "x.png").stat().st_mtime > 1  # for make: up to date
 
 
 @given(words, words, st.integers(0, 2**62), st.integers(1, 500))

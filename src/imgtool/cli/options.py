@@ -38,6 +38,7 @@ class RunOptions:
     trace: Path | None = None
     metadata: str = "full"
     sheet: Path | None = None
+    deps: Path | None = None
 
     @classmethod
     def taken_from(cls, values: Mapping[str, object]) -> RunOptions:
@@ -55,6 +56,11 @@ class RunOptions:
         options = cls(**given)  # type: ignore[arg-type]  # click has converted each of them
         if options.row and options.retry_failed:
             raise UsageError("--row and --retry-failed exclude each other")
+        if options.deps and not (options.output or options.sheet):
+            raise UsageError(
+                "--deps says what written files are made of, and none is written",
+                "Name one: -o 'out/{id}.png', or --sheet FILE",
+            )
         return options
 
 
@@ -118,6 +124,9 @@ def run_options() -> list[click.Parameter]:
             help="What pictures say about how they were made.  [default: full]",
         ),
         click.Option(["--sheet"], type=path, metavar="FILE", help="Write a contact sheet."),
+        click.Option(
+            ["--deps"], type=path, metavar="FILE", help="Write what files are made of, for make."
+        ),
         click.Option(
             ["--progress"],
             type=choice(["auto", "bar", "json", "none"]),

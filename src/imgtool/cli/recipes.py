@@ -44,7 +44,7 @@ def run_recipe(
     stages = _uses(recipe, load_registry(ctx), consent)
     row = _row(recipe["source"])
     fields = tuple(name for name in row if name != "id")
-    source = Source([row], fields, (str(picture),), untrusted=not consent)
+    source = Source([row], fields, (str(picture),), untrusted=not consent, files=(picture,))
     options = replace(options, row=options.row or recipe["id"])
     return perform(ctx, Job("recipe", stages, source), options)
 

@@ -69,6 +69,7 @@ def run_pipeline(
         pipeline.makers,
         attributes={"pipeline": pipeline.as_json()},
         exact_name=options.store is not None,
+        files=() if pipeline.path is None else (pipeline.path,),
     )
     return perform(ctx, job, options)
 

@@ -31,6 +31,7 @@ class Source:
     store : the store that holds the rows already.
     reader : the upstream's stream, if there is one.
     untrusted : whether it came with a recipe that must not download anything.
+    files : files that the rows come from.
     """
 
     rows: Rows | StreamSource
@@ -39,6 +40,7 @@ class Source:
     store: Path | None = None
     reader: StreamReader | None = None
     untrusted: bool = False
+    files: tuple[Path, ...] = ()
 
     @property
     def is_committed(self) -> bool:
@@ -71,6 +73,7 @@ def open_source(
     InputMissing, InputUnreadable, InputEmpty, BadRowId : as the names say.
     """
     from imgtool import inputs as reading
+    from imgtool.cli.prerequisites import input_files
 
     words = inputs[: len(inputs) - len(texts)]
     if "-" in words or (not inputs and not bound):
@@ -83,34 +86,38 @@ def open_source(
             return source
         assert isinstance(source.rows, StreamSource)
         rows = _stored_rows(Path(words[0]), source.rows.instance, iter(source.rows.batches))
-        return Source(rows, source.fields, source.what)
+        return Source(rows, source.fields, source.what, files=source.files)
     rows = reading.read_rows(words, texts=texts, bound=bound, seed=options.seed)
-    return _from_rows(rows, (words, texts, sorted(bound.items())))
+    what = (words, texts, sorted(bound.items()))
+    return _from_rows(rows, what, input_files(words, bound))
 
 
-def _from_rows(rows: Rows, what: tuple[object, ...]) -> Source:
+def _from_rows(rows: Rows, what: tuple[object, ...], files: tuple[Path, ...] = ()) -> Source:
     iterator = iter(rows)
     first = next(iterator, None)
     if first is None:
         raise InputEmpty("the input holds no rows", "Give a prompt, a file or a stream")
     names = tuple(name for name in first if name != "id")
-    return Source(itertools.chain([first], iterator), names, what)
+    return Source(itertools.chain([first], iterator), names, what, files=files)
 
 
 def _from_stdin(bound: Mapping[str, str], options: RunOptions) -> Source:
     from imgtool import inputs as reading
+    from imgtool.cli.prerequisites import input_files
 
     lines = _lines_of_stdin()
     first = next(lines, "")
+    files = input_files((), bound)
     if not is_stream(first):
         rows = reading.rows_of_lines(itertools.chain([first], lines), bound, options.seed)
-        return _from_rows(rows, ("-",))
+        return _from_rows(rows, ("-",), files)
     header = read_header(first)
     reader = StreamReader(lines, header)
     store = Path(header.store)
     if bound or (options.store is not None and options.store.absolute() != store):
         rows = reading.bind(_stored_rows(store, header.instance, reader.batches()), bound)
-        return Source(rows, (*header.fields, *bound), (header.store, header.run), None, reader)
+        what = (header.store, header.run)
+        return Source(rows, (*header.fields, *bound), what, None, reader, files=files)
     stream = StreamSource(header.instance, reader.batches(), header.fields)
     return Source(stream, header.fields, (header.store, header.run), store, reader)
 
@@ -121,7 +128,8 @@ def of_store(path: Path, run: str | None = None, label: str | None = None) -> So
 
     found = last_batches(path, run, label)
     stream = StreamSource(found.instance, found.names, found.fields)
-    return Source(stream, found.fields, (str(path), found.run, label), path)
+    record = path / "runs" / found.run / "zarr.json"
+    return Source(stream, found.fields, (str(path), found.run, label), path, files=(record,))
 
 
 def _stored_rows(store: Path, instance: str, names: Iterator[str]) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from imgtool.unnamed import evict, in_use, touch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import click
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from imgtool.engine.request import RunRequest
     from imgtool.pipeline import MakerUse, StageUse
     from imgtool.registry import Registry
+    from imgtool.ui.deps import DepsFile
     from imgtool.ui.outlets import Outlet
 
 
@@ -40,6 +42,7 @@ class Job:
     attributes : further facts for the run's record.
     exact_name : `base` is the whole name.
     is_end : the rows are not meant for another command: no stream is written.
+    files : files beside those of the source that say what to do.
     """
 
     base: str
@@ -49,6 +52,7 @@ class Job:
     attributes: Mapping[str, object] = field(default_factory=dict)
     exact_name: bool = False
     is_end: bool = False
+    files: tuple[Path, ...] = ()
 
 
 def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
@@ -69,10 +73,21 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
         show_plan(plan(request, registry, seconds_per_row()), output)
         return Status.DONE
     check_output(options)
+    files = [*job.source.files, *job.files]
+    deps = _deps_file(ctx, options, files)
     with in_use(request.store):
+        outlets = _outlets(request, options, output)
         if not stages and job.source.is_committed:
-            return _hand_on(job, request, options, output)
-        status = _run(job, request, options, output, registry)
+            status = _hand_on(job, request, outlets, output)
+        else:
+            status = _run(job, request, options, output, registry, outlets)
+    job.source.check_whole()
+    if deps is not None:
+        from imgtool.cli.prerequisites import param_files
+        from imgtool.ui.exports import written
+
+        files += param_files(request, registry)
+        deps.add(written(outlets), files, whole=status == Status.DONE)
     evict()
     return status
 
@@ -158,12 +173,16 @@ def check_output(options: RunOptions) -> None:
 
 
 def _run(
-    job: Job, request: RunRequest, options: RunOptions, output: Output, registry: Registry
+    job: Job,
+    request: RunRequest,
+    options: RunOptions,
+    output: Output,
+    registry: Registry,
+    outlets: Sequence[Outlet],
 ) -> int:
     from imgtool.engine import facade
     from imgtool.ui.outlets import Tail
 
-    outlets = _outlets(request, options, output)
     fields = tuple(sorted(fields_after(job, request.stages, registry) | {"seed"}))
     tail = Tail(outlets, fields)
     bar, trace, timings = _progress(output), _trace(options), Timings()
@@ -182,11 +201,10 @@ def _run(
         timings.write()
     _report_outlets(outlets, output)
     _report_failures(result, output)
-    job.source.check_whole()
     return result.status
 
 
-def _hand_on(job: Job, request: RunRequest, options: RunOptions, output: Output) -> int:
+def _hand_on(job: Job, request: RunRequest, outlets: Sequence[Outlet], output: Output) -> int:
     """Give committed batches to the outlets: no stage has anything to do."""
     from imgtool.engine.request import StreamSource
     from imgtool.store import Store
@@ -195,7 +213,6 @@ def _hand_on(job: Job, request: RunRequest, options: RunOptions, output: Output)
     rows = job.source.rows
     assert isinstance(rows, StreamSource)
     store = Store.open(request.store, "r")
-    outlets = _outlets(request, options, output)
     wanted = {name for outlet in outlets for name in outlet.wanted}
     for outlet in outlets:
         outlet.start(Header(str(store.path.absolute()), request.name, rows.instance, rows.fields))
@@ -207,7 +224,6 @@ def _hand_on(job: Job, request: RunRequest, options: RunOptions, output: Output)
         for outlet in outlets:
             outlet.end()
     _report_outlets(outlets, output)
-    job.source.check_whole()
     return Status.DONE
 
 
@@ -230,6 +246,17 @@ def _outlets(request: RunRequest, options: RunOptions, output: Output) -> list[O
     elif output.mode == "table":
         outlets.append(Collected(limit=output.table_rows, images=output.previews))
     return outlets
+
+
+def _deps_file(ctx: click.Context, options: RunOptions, files: Sequence[Path]) -> DepsFile | None:
+    """The command's dependency file, withdrawn; the variants of a sweep share it."""
+    if options.deps is None:
+        return None
+    from imgtool.ui.deps import DepsFile
+
+    deps: DepsFile = ctx.meta.setdefault("deps", DepsFile(options.deps))
+    deps.withdraw(files)
+    return deps
 
 
 def _progress(output: Output) -> Bar | JsonProgress | None:

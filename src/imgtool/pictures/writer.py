@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import OutputUnwritable
@@ -58,8 +60,13 @@ def encode(
 
 
 def write_unless_equal(path: Path, data: bytes) -> bool:
-    """Write, unless the file holds these bytes; whether it was written."""
+    """Write, unless the file holds these bytes; whether it was written.
+
+    Its time becomes now either way, as after any other tool: make sees that it is up to date.
+    """
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        with suppress(OSError):  # another user's file, or a disk to read only: it is right
+            os.utime(path)
         return False
     write_file(path, data)
     return True

@@ -34,7 +34,7 @@ def check_pattern(text: str) -> None:
 
 @dataclass
 class PictureOutlet:
-    """Writes every row's picture where a pattern says; a file that is right stays untouched.
+    """Writes every row's picture where a pattern says; one that is right gets a new time.
 
     Attributes
     ----------
