@@ -150,14 +150,14 @@ class Batch:
         return replace(self, columns={**self.columns, **named})
 
     def repeat(self, n: int) -> Batch:
-        """Each row as `n` children `id.0` … with seeds `seed`, `seed + 1`, …
-
-        One child (`n == 1`) is the row itself, id and seed unchanged.
-        """
-        return self if n == 1 else self.expand([n] * len(self))
+        """Each row as `n` children: see `expand`."""
+        return self.expand([n] * len(self))
 
     def expand(self, counts: Sequence[int]) -> Batch:
-        """Row `i` as `counts[i]` children; the k-th has id `id.k` and seed `seed + k`."""
+        """Row `i` as `counts[i]` children; the k-th has id `id.k` and seed `seed + k`.
+
+        One child is the row itself, id and seed unchanged, whatever becomes of its neighbours.
+        """
         picks = [(index, k) for index, count in enumerate(counts) for k in range(count)]
         columns = {name: [values[i] for i, _ in picks] for name, values in self.columns.items()}
         if "seed" in columns:
@@ -167,7 +167,7 @@ class Batch:
             ]
         return replace(
             self,
-            ids=tuple(f"{self.ids[i]}.{k}" for i, k in picks),
+            ids=tuple(self.ids[i] if counts[i] == 1 else f"{self.ids[i]}.{k}" for i, k in picks),
             parents=tuple(self.parents[i] for i, _ in picks),
             columns=columns,
         )

@@ -51,7 +51,7 @@ def light_import(module: str) -> str:
             f"importing {module} loads {', '.join(loaded)}",
             "import it inside the functions that use it, so that help stays fast",
         )
-    return ""
+    return module
 
 
 def helps(spec: Spec) -> str:

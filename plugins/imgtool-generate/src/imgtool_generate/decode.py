@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from imgtool.api import IMAGE, LATENTS, Batch, Failure, Help, ModelRef, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
     from imgtool.api import Runtime
     from imgtool_generate.decoding import Decoder
 
@@ -52,6 +56,15 @@ class DecodeVae(Stage[Params]):
         reason = "decoding gave numbers that are no numbers (NaN), in float32 too"
         failures = {batch.ids[at]: Failure(self.id, "RowError", reason) for at in broken}
         return batch.with_columns(image=images).fail(failures)
+
+    @classmethod
+    def check_rows(cls, folder: Path) -> Sequence[Mapping[str, Any]]:
+        """Latents [8, h, w] of two sizes, as the default model has them."""
+        import numpy as np
+
+        noise = np.random.default_rng(1)
+        shapes = ((8, 8, 8), (8, 6, 8), (8, 8, 8))
+        return [{"latents": noise.standard_normal(shape, "float32")} for shape in shapes]
 
     def close(self) -> None:
         """Let go of the autoencoder."""

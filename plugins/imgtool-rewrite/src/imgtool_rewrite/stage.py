@@ -42,7 +42,7 @@ class TemplateParams:
 class Template(Stage[TemplateParams]):
     """Each prompt read as a template; every text that it stands for becomes a child."""
 
-    id = "rewrite.template"
+    id, version = "rewrite.template", 2
     summary = "Expand {a|b}, __wildcards__ and ${variables} in prompts."
     consumes = (PROMPT,)
     produces = (PROMPT,)
@@ -51,8 +51,6 @@ class Template(Stage[TemplateParams]):
     def process(self, batch: Batch) -> Batch:
         """Children of each row; a prompt that stands for one text keeps its row."""
         texts = [self._texts(row) for row in batch]
-        if all(len(found) == 1 for found in texts):
-            return batch.with_columns(prompt=[found[0] for found in texts])
         children = batch.expand([len(found) for found in texts])
         return children.with_columns(prompt=list(itertools.chain.from_iterable(texts)))
 
