@@ -35,15 +35,25 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_scorers.save_clip(tmp_path_factory.mktemp("models") / "clip")
 
 
-@pytest.fixture
-def opened() -> Iterator[Callable[..., Any]]:
-    """Opens a stage class with params, and closes it after the test."""
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """All installed components, found once."""
     from imgtool.registry import Registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMGTOOL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        loaded = Registry.load()
+        loaded.components("model")
+        return loaded
+
+
+@pytest.fixture
+def opened(registry: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a stage class with params, and closes it after the test."""
     from imgtool.runtime.context import Runtime
     from imgtool.runtime.shared import Shared
 
     shared = Shared()
-    registry = Registry.load()
     stages: list[Any] = []
 
     def open_stage(stage_class: Any, params: Any, **settings: Any) -> Any:

@@ -15,6 +15,10 @@ STAGES = (
     ("score.hps", "similarity:Hps"),
     ("score.win", "similarity:Win"),
     ("score.aesthetic", "aesthetic:Aesthetic"),
+    ("score.psnr", "compare:Psnr"),
+    ("score.ssim", "compare:Ssim"),
+    ("score.lpips", "compare:Lpips"),
+    ("score.dists", "compare:Dists"),
 )
 
 
