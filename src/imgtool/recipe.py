@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool import __version__
 from imgtool.errors import InputUnreadable
-from imgtool.store.layout import META, attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,11 +64,10 @@ class Lineage:
         return tuple(reversed(stages))
 
     def _read_source(self, instance: str, name: str) -> tuple[dict[str, Any], ...]:
-        while upstream := attributes(self.store.path / instance / name / META).get("upstream"):
+        while upstream := self.store.upstream(instance, name):
             instance, name = upstream
         batch = self.store.read(instance, name, ())
-        held = attributes(self.store.path / instance / name / META).get("arrays") or {}
-        arrays = sorted({key.partition(".")[0] for key in held})
+        arrays = self.store.made_in(instance, name)
         extra = {"arrays": arrays} if arrays else {}
         return tuple({"id": row.id, **row.values, **extra} for row in batch)
 

@@ -93,10 +93,12 @@ def show(path: Path, as_json: bool) -> None:
 def verify(path: Path, no_repair: bool, as_json: bool) -> int:
     """Read every byte, and withdraw batches that are bad: the next run redoes them."""
     from imgtool.store import Store
+    from imgtool.store.verify import mend_root
     from imgtool.store.verify import verify as check
 
     output = Output.plain(as_json)
-    damages = check(Store.open(path, "r" if no_repair else "a"), repair=not no_repair)
+    damages = [] if no_repair else mend_root(path)
+    damages += check(Store.open(path, "r" if no_repair else "a"), repair=not no_repair)
     for damage in damages:
         if as_json:
             output.json({"schema": SCHEMA, **asdict(damage)})

@@ -52,10 +52,10 @@ def commit_source(store: Store, batch: Batch) -> str:
         if any(hasattr(value, "dtype") for value in values)
     ]
     name = source_batch_name(batch.number, SOURCE_KEY, batch)
+    store.write_instance(
+        SOURCE_KEY, {"stage": "source", "version": 1, "params": {}, "upstream": None}
+    )
     if not store.has(SOURCE_KEY, name):
-        store.write_instance(
-            SOURCE_KEY, {"stage": "source", "version": 1, "params": {}, "upstream": None}
-        )
         store.write(SOURCE_KEY, name, batch, None, arrays)
     return name
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from imgtool import fields
-from imgtool.store import arrays, layout
 from imgtool.store.verify import reachable
 
 if TYPE_CHECKING:
@@ -116,8 +115,7 @@ class Reader:
 
     def _part(self, key: str, name: str) -> Table:
         if (key, name) not in self._parts:
-            meta = layout.attributes(self.store.path / key / name / layout.META)
-            made = set(arrays.fields_of(meta["arrays"]))
+            made = set(self.store.made_in(key, name))
             seen = next((shown for shown in SHOWN if shown in made), "")
             batch = self.store.read(key, name, (seen,) if seen else ())
             self._parts[key, name] = Table(

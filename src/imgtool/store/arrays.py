@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool import fields
 from imgtool.errors import StoreDamaged
+from imgtool.store import layout
 from imgtool.store.atomic import write_synced
 
 if TYPE_CHECKING:
@@ -97,13 +98,22 @@ def _metadata(field: str, array: Any, step: int) -> bytes:
 
 
 def read_field(
-    folder: Path, field: str, groups: Mapping[str, list[int]], rows: Sequence[int]
+    folder: Path,
+    field: str,
+    groups: Mapping[str, list[int]],
+    digests: Mapping[str, str],
+    rows: Sequence[int],
 ) -> list[Any]:
     """Values of `field` for `rows`; rows without one are None.
 
+    Parameters
+    ----------
+    digests : array name to the digest of its `zarr.json`.
+
     Raises
     ------
-    StoreDamaged : a chunk is missing; zarr would read it as zeros.
+    StoreDamaged : an array's shape or type was changed, or a chunk is missing; zarr would read it
+        as zeros.
     """
     import numpy as np
     import zarr
@@ -113,6 +123,7 @@ def read_field(
     for name, held in groups.items():
         if name.rsplit(".", 1)[0] != field or not wanted & set(held):
             continue
+        require_metadata(folder / name, digests.get(name))
         array = zarr.open_array(folder / name, mode="r")
         require_chunks(folder / name, array)
         whole = np.asarray(array[:])
@@ -120,6 +131,13 @@ def read_field(
             if row in wanted:
                 values[row] = np.asarray(whole[at])
     return [values.get(row) for row in rows]
+
+
+def require_metadata(folder: Path, digest: str | None) -> None:
+    """Raises StoreDamaged where an array's `zarr.json` is missing or another than was written."""
+    path = folder / layout.META
+    if not path.exists() or layout.file_digest(path) != digest:
+        raise StoreDamaged(f"the shape or type of {folder.name} is missing or was changed")
 
 
 def require_chunks(folder: Path, array: Any) -> None:

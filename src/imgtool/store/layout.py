@@ -30,11 +30,45 @@ def attributes(path: Path) -> dict[str, Any]:
     ------
     FileNotFoundError, ValueError : it is not there, or is no group.
     """
-    value = json.loads(path.read_bytes())
+    return _attributes(path.read_bytes(), path)
+
+
+def _attributes(data: bytes, path: Path) -> dict[str, Any]:
+    value = json.loads(data)
     found = value.get("attributes") if isinstance(value, dict) else None
     if not isinstance(found, dict):
         raise ValueError(f"{path} is no Zarr group with attributes")
     return found
+
+
+def sealed(attributes: Mapping[str, object]) -> bytes:
+    """A group's `zarr.json` whose attributes hold their own checksum."""
+    return group({**attributes, "checksum": checksum(attributes)})
+
+
+def unsealed(path: Path) -> dict[str, Any]:
+    """Attributes of a group that `sealed` wrote, every byte of the file checked.
+
+    A group without a checksum is taken as it is; `verify` does not take it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError : it is not there, or was changed.
+    """
+    data = path.read_bytes()
+    found = _attributes(data, path)
+    if "checksum" in found and not is_intact(data, found):
+        raise ValueError(f"{path} was changed")
+    return found
+
+
+def is_intact(data: bytes, found: Mapping[str, object]) -> bool:
+    """Whether `data`, whose attributes are `found`, is what `sealed` wrote."""
+    # Cut out of the bytes rather than written again: reading a batch must stay cheap.
+    line = f'\n  "checksum": "{found.get("checksum")}",'.encode()
+    if line in data:
+        return _digest(data.replace(line, b"", 1)) == found["checksum"]
+    return group(found) == data and checksum(found) == found.get("checksum")
 
 
 def plain(value: object) -> object:
@@ -64,7 +98,7 @@ def batch_attributes(
     digests: Mapping[str, str],
 ) -> dict[str, object]:
     """What a batch's group says: rows, scalars, failures, arrays, and the batch it was made of."""
-    found: dict[str, object] = {
+    return {
         "number": batch.number,
         "ids": list(batch.ids),
         "parents": list(batch.parents),
@@ -77,18 +111,21 @@ def batch_attributes(
         "arrays_digest": dict(digests),
         "upstream": None if upstream is None else list(upstream),
     }
-    return {**found, "checksum": checksum(found)}
 
 
 def checksum(attributes: Mapping[str, object]) -> str:
     """Digest of a batch's attributes, its own entry left out."""
     rest = {name: value for name, value in attributes.items() if name != "checksum"}
-    return hashlib.blake2b(group(rest), digest_size=8).hexdigest()
+    return _digest(group(rest))
 
 
 def file_digest(path: Path) -> str:
     """Digest of a small file."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    return _digest(path.read_bytes())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def batch_from(found: Mapping[str, Any]) -> Batch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from imgtool.store.atomic import (
     MARK,
     committed_folder,
     explained,
+    make_folder,
     remove_folder,
     remove_leftovers,
     write_file,
@@ -29,6 +31,12 @@ from imgtool.store.keys import FORMAT
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
+
+
+# The files that every store has; what is in them never changes.
+ROOT = layout.group({"imgtool": {"format": FORMAT}})
+RUNS = layout.group({})
+SOURCE_BATCH = re.compile(r"/source-[0-9a-f]{16}/[0-9]{6,}-[0-9a-f]{16}$")
 
 
 class Store:
@@ -50,19 +58,20 @@ class Store:
         root = path / layout.META
         if not root.exists():
             if path.exists() and not _is_empty(path) and not root.exists():
+                _refuse_damaged(path)
                 raise StoreNotFound(f"{str(path)!r} is no imgtool store", "Give another --store")
             if mode == "r":
                 raise StoreNotFound(
                     f"no store at {str(path)!r}", "Run something with --store first"
                 )
-            write_file(root, layout.group({"imgtool": {"format": FORMAT}}))
-        attributes = layout.attributes(root)
-        found = attributes.get("imgtool", {})
-        if not isinstance(found, dict) or "format" not in found:
+            write_file(root, ROOT)
+        found = _format(root)
+        if found is None:
+            _refuse_damaged(path)
             raise StoreNotFound(f"{str(path)!r} is a Zarr group, but no imgtool store")
-        if found["format"] > FORMAT:
+        if found > FORMAT:
             raise StoreTooNew(
-                f"store {str(path)!r} has format {found['format']}, newer than {FORMAT}",
+                f"store {str(path)!r} has format {found}, newer than {FORMAT}",
                 "Update imgtool, or give another --store",
             )
         return cls(path, mode)
@@ -97,17 +106,37 @@ class Store:
         return (self.path / instance / name / layout.META).exists()
 
     def instance(self, key: str) -> dict[str, Any]:
-        """What an instance is, in clear."""
-        return layout.attributes(self.path / key / layout.META)
+        """What an instance is, in clear.
+
+        Raises
+        ------
+        StoreDamaged : it is missing or was changed.
+        """
+        return self._record(self.path / key / layout.META, f"instance {key}")
 
     def runs(self) -> list[str]:
         """Names of all runs."""
         return sorted(path.parent.name for path in self.path.glob(f"runs/*/{layout.META}"))
 
     def run(self, name: str) -> dict[str, Any] | None:
-        """The record of a run, or None."""
+        """The record of a run, or None.
+
+        Raises
+        ------
+        StoreDamaged : it was changed.
+        """
         path = self.path / "runs" / name / layout.META
-        return layout.attributes(path) if path.exists() else None
+        return self._record(path, f"the record of run {name!r}") if path.exists() else None
+
+    def _record(self, path: Path, what: str) -> dict[str, Any]:
+        try:
+            found = layout.unsealed(path)
+        except (OSError, ValueError) as err:
+            raise StoreDamaged(
+                f"{what} in {str(self.path)!r} is missing or damaged",
+                f"imgtool store verify {self.path} takes it out; the next run writes it anew",
+            ) from err
+        return {name: value for name, value in found.items() if name != "checksum"}
 
     # Writing
 
@@ -116,18 +145,18 @@ class Store:
         path = self.path / key / layout.META
         if not path.exists():
             self.require_writable()
-            write_file(path, layout.group(dict(attributes)))
+            write_file(path, layout.sealed(attributes))
 
     def write_run(self, name: str, attributes: Mapping[str, object]) -> None:
         """Replace the record of a run."""
-        data = layout.group(dict(attributes))
+        data = layout.sealed(attributes)
         path = self.path / "runs" / name / layout.META
         if path.exists() and path.read_bytes() == data:
             return
         self.require_writable()
         runs = self.path / "runs" / layout.META
         if not runs.exists():
-            write_file(runs, layout.group({}))
+            write_file(runs, RUNS)
         write_file(path, data)
 
     def write(
@@ -154,10 +183,11 @@ class Store:
                 elif not any(hasattr(value, "dtype") for value in values):
                     scalars[field] = [layout.plain(value) for value in values]
             digests = {array: layout.file_digest(folder / array / layout.META) for array in groups}
+            make_folder(self.beside / "failed")
             if batch.failures:
                 write_file(self.beside / "failed" / instance, b"")
             attributes = layout.batch_attributes(batch, scalars, groups, upstream, digests)
-            write_synced(folder / layout.META, layout.group(attributes))
+            write_synced(folder / layout.META, layout.sealed(attributes))
 
     # Reading
 
@@ -199,8 +229,19 @@ class Store:
         return (above[0], above[1]) if above else None
 
     def has_failures(self, instance: str) -> bool:
-        """Whether any batch of an instance recorded a failed row."""
-        return (self.beside / "failed" / instance).exists()
+        """Whether a batch of an instance may have recorded a failed row."""
+        marks = self.beside / "failed"
+        # A store that was copied alone has lost its marks.
+        return not marks.is_dir() or (marks / instance).exists()
+
+    def made_in(self, instance: str, name: str) -> list[str]:
+        """Array fields that a batch holds itself, rather than those it was made of.
+
+        Raises
+        ------
+        StoreDamaged : the batch is missing or damaged.
+        """
+        return arrays.fields_of(self._batch_attributes(instance, name)["arrays"])
 
     def failures(self, instance: str, name: str) -> dict[str, Failure]:
         """Rows that failed in a batch."""
@@ -208,7 +249,7 @@ class Store:
 
     def _batch_attributes(self, instance: str, name: str) -> dict[str, Any]:
         try:
-            return layout.attributes(self.path / instance / name / layout.META)
+            return layout.unsealed(self.path / instance / name / layout.META)
         except (FileNotFoundError, ValueError) as err:
             raise StoreDamaged(
                 f"batch {instance}/{name} of {str(self.path)!r} is missing or damaged",
@@ -222,7 +263,7 @@ class Store:
         rows = [row_of[row_id] for row_id in lineage]
         folder = self.path / at[0] / at[1]
         try:
-            return arrays.read_field(folder, field, step["arrays"], rows)
+            return arrays.read_field(folder, field, step["arrays"], step["arrays_digest"], rows)
         except StoreDamaged:
             raise
         except Exception as err:  # zarr raises many kinds for damaged bytes
@@ -275,6 +316,28 @@ class Store:
         instances = (self.path / name for name in self.instances())
         for folder in (self.path, runs, *runs.glob("*"), *instances, *beside):
             remove_leftovers(folder)
+
+
+def looks_like_store(path: Path) -> bool:
+    """Whether a folder whose own `zarr.json` is damaged holds what only a store does."""
+    return any(SOURCE_BATCH.search(str(p)) for p in path.glob("source-*/*"))
+
+
+def _format(root: Path) -> int | None:
+    try:
+        found = layout.attributes(root).get("imgtool")
+    except (OSError, ValueError):
+        return None
+    number = found.get("format") if isinstance(found, dict) else None
+    return number if type(number) is int else None
+
+
+def _refuse_damaged(path: Path) -> None:
+    if looks_like_store(path):
+        raise StoreDamaged(
+            f"{str(path / layout.META)!r}, which says that this is a store, is missing or damaged",
+            f"imgtool store verify {path} writes it anew",
+        )
 
 
 def _is_empty(path: Path) -> bool:

@@ -5,24 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.errors import StoreDamaged
+from imgtool.errors import StoreDamaged, StoreTooNew
 from imgtool.store import arrays, layout
+from imgtool.store.atomic import write_file
 from imgtool.store.keys import barrier_batch_name, batch_name, source_batch_name
+from imgtool.store.store import ROOT, RUNS, Store, looks_like_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from imgtool.store.store import Store
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Damage:
-    """One bad batch.
+    """One bad batch, or a bad file that holds no rows.
 
     Attributes
     ----------
     runs : names of the runs that have it.
-    instance, batch : where it is.
+    instance, batch : where it is; empty for what holds no rows.
     field : array field that is bad, or empty when the rows themselves are.
     rows : ids of the rows concerned, where they can still be read.
     reason : what is wrong.
@@ -36,6 +37,8 @@ class Damage:
     reason: str
 
     def __str__(self) -> str:
+        if not self.batch:
+            return f"{self.instance or 'the store'}: {self.reason}"
         where = f"{self.instance}/{self.batch}" + (f" field {self.field}" if self.field else "")
         runs = f" of run {', '.join(self.runs)}" if self.runs else ""
         return f"{where}{runs}: {self.reason} (rows {' '.join(self.rows) or 'unknown'})"
@@ -53,23 +56,78 @@ def verify(store: Store, repair: bool = True) -> list[Damage]:
     """
     if repair:
         store.tidy()
+    found = list(_bare_faults(store, repair))
     users = _users(store)
-    found = []
     for instance in store.instances():
         for name in sorted(store.names(instance)):
             for field, rows, reason in _faults(store, instance, name):
                 runs = tuple(sorted(users.get(instance, ())))
                 found.append(Damage(runs, instance, name, field, rows, reason))
     if repair:
-        for instance, name in {(d.instance, d.batch) for d in found}:
+        for instance, name in {(d.instance, d.batch) for d in found if d.batch}:
             store.withdraw(instance, name)
     return found
+
+
+def mend_root(path: Path) -> list[Damage]:
+    """Write the file anew by which a store is known, where it is damaged; what was wrong.
+
+    A folder that holds nothing of a store is left alone, and so is a newer format.
+    """
+    root = path / layout.META
+    if not looks_like_store(path) or (root.exists() and root.read_bytes() == ROOT):
+        return []
+    try:
+        Store.open(path, "r")
+    except StoreTooNew:
+        return []
+    except StoreDamaged:
+        pass
+    write_file(root, ROOT)
+    return [Damage((), "", "", "", (), f"{layout.META} was changed or gone, and is written anew")]
+
+
+def _bare_faults(store: Store, repair: bool) -> Iterator[Damage]:
+    """Damage of files that hold no rows; with `repair` they go, and the next run writes them."""
+    runs = store.path / "runs" / layout.META
+    records = sorted(runs.parent.glob(f"*/{layout.META}"))
+    if records and (not runs.exists() or runs.read_bytes() != RUNS):
+        if repair:
+            write_file(runs, RUNS)
+        yield Damage((), "runs", "", "", (), f"its {layout.META} is missing or changed")
+    for path in records:
+        if not _is_sealed(path):
+            _remove(path, repair)
+            reason = "its record was changed; run it again before store gc, which else removes it"
+            yield Damage((path.parent.name,), f"run {path.parent.name}", "", "", (), reason)
+    for instance in store.instances():
+        path = store.path / instance / layout.META
+        # Before its first batch an instance may just be in the making.
+        if not _is_sealed(path) and store.names(instance):
+            _remove(path, repair)
+            yield Damage((), instance, "", "", (), "what it is, is missing or changed")
+
+
+def _is_sealed(path: Path) -> bool:
+    try:
+        found = layout.unsealed(path)
+    except (OSError, ValueError):
+        return False
+    return "checksum" in found
+
+
+def _remove(path: Path, repair: bool) -> None:
+    if repair:
+        path.unlink(missing_ok=True)
 
 
 def _users(store: Store) -> dict[str, set[str]]:
     users: dict[str, set[str]] = {}
     for run in store.runs():
-        record = store.run(run) or {}
+        try:
+            record = store.run(run) or {}
+        except StoreDamaged:  # said already
+            continue
         keys = [record.get("source"), *(stage["instance"] for stage in record.get("stages", ()))]
         for key in filter(None, keys):
             users.setdefault(str(key), set()).add(run)
@@ -87,9 +145,7 @@ def _faults(store: Store, instance: str, name: str) -> Iterator[tuple[str, tuple
     except (OSError, ValueError, KeyError, TypeError) as err:
         yield "", (), f"its rows cannot be read: {err}"
         return
-    if layout.group(attributes) != data or layout.checksum(attributes) != attributes.get(
-        "checksum"
-    ):
+    if not layout.is_intact(data, attributes):
         yield "", batch.ids, "its rows were changed"
         return
     held = sorted(p.name for p in folder.iterdir() if p.is_dir())
@@ -101,6 +157,8 @@ def _faults(store: Store, instance: str, name: str) -> Iterator[tuple[str, tuple
         reason = _array_fault(folder / array, digest.get(array))
         if reason:
             yield array.rsplit(".", 1)[0], ids, reason
+    if batch.failures and not store.has_failures(instance):
+        yield "", batch.ids, "the mark that rows failed in it is gone"
     upstream = attributes.get("upstream")
     if upstream is not None:
         if not store.has(upstream[0], upstream[1]):
@@ -122,8 +180,7 @@ def _array_fault(folder: Any, digest: str | None) -> str:
     import zarr
 
     try:
-        if layout.file_digest(folder / layout.META) != digest:
-            return "its shape or type was changed"
+        arrays.require_metadata(folder, digest)
         array = zarr.open_array(folder, mode="r")
         arrays.require_chunks(folder, array)
         array[:]  # the crc32c of every chunk is checked by reading it
