@@ -1,8 +1,13 @@
-"""A Perfetto trace of a run: one track a stage, one slice a batch and an opening."""
+"""A Perfetto trace of a run: one track a stage, one slice a batch and an opening.
+
+Times are those of the machine's monotonic clock, and each process has its own tracks: the events
+of the commands of a pipe, put into one list, lie as they were.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,18 +26,15 @@ class Trace:
 
     Attributes
     ----------
-    slices : trace events; times in microseconds since the run began.
+    slices : trace events; times in microseconds of the monotonic clock.
     """
 
     path: Path
     slices: list[dict[str, object]] = field(default_factory=list)
-    _start: float | None = None
     _tracks: dict[str, int] = field(default_factory=dict)
     _open: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
-        if self._start is None:
-            self._start = time.monotonic()
         if isinstance(event, RunStarted):
             self._name("process_name", 0, event.run)
             for stage in event.stages:
@@ -55,12 +57,7 @@ class Trace:
         """
         from imgtool.store.atomic import write_file
 
-        # Traces of the commands of one pipe can be laid side by side by their common clock.
-        document = {
-            "displayTimeUnit": "ms",
-            "otherData": {"monotonic_start_s": self._start or 0.0},
-            "traceEvents": self.slices,
-        }
+        document = {"displayTimeUnit": "ms", "traceEvents": self.slices}
         write_file(self.path, (json.dumps(document, ensure_ascii=False) + "\n").encode())
 
     def _batch(self, event: BatchDone) -> None:
@@ -79,9 +76,9 @@ class Trace:
                 "ph": "X",
                 "name": name,
                 "cat": "stage",
-                "pid": 1,
+                "pid": os.getpid(),
                 "tid": self._track(label),
-                "ts": self._micros(start),
+                "ts": round(start * 1e6),
                 "dur": max(0, round(seconds * 1e6)),
                 "args": about,
             }
@@ -96,9 +93,9 @@ class Trace:
                 "s": "t",
                 "name": name,
                 "cat": "stage",
-                "pid": 1,
+                "pid": os.getpid(),
                 "tid": self._track(label),
-                "ts": self._micros(at or time.monotonic()),
+                "ts": round((at or time.monotonic()) * 1e6),
                 "args": about,
             }
         )
@@ -114,12 +111,8 @@ class Trace:
             {
                 "ph": "M",
                 "name": kind,
-                "pid": 1,
+                "pid": os.getpid(),
                 "tid": track,
                 "args": {"name": name},
             }
         )
-
-    def _micros(self, at: float) -> int:
-        assert self._start is not None
-        return max(0, round((at - self._start) * 1e6))
