@@ -24,6 +24,7 @@ from transformers import (
 from imgtool_tabletop.captions.grammar import caption, describe, swapped, trim
 from imgtool_tabletop.captions.words import EXTRA_PHRASES, LIGHT_PHRASES, TABLE_PHRASES
 from imgtool_tabletop.training.bank import PictureBank, scene_at
+from imgtool_tabletop.training.judge import detection
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.tokenizer import POSITIONS, write_tokenizer
 from imgtool_tabletop.training.vae import bank_batch
@@ -157,16 +158,23 @@ def train_clip(
         )
         model.text_model.requires_grad_(False)
     # Naming what is there, from either side's vector, aligns the towers long before the
-    # contrastive loss alone would; the head is thrown away.
+    # contrastive loss alone would; finding each solid in its patch teaches the first layers
+    # shapes. Both heads are thrown away.
     model.naming = nn.Linear(settings.projection, LABELS)
+    model.finding = nn.Linear(settings.width, 1 + len(SHAPES) + len(COLOURS))
+    grid = 64 // settings.patch
     trainer = Trainer(model, work_dir, settings.budget, settings.optimiser, report)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rows, pictures = bank_batch(bank, settings.seed, step, settings.batch)
         pairs = pair_texts(bank, rows.tolist(), step)
         with torch.autocast("cpu", torch.bfloat16):
-            image = _unit(model.visual_projection(model.vision_model(pictures).pooler_output))
+            vision = model.vision_model(pictures)
+            image = _unit(model.visual_projection(vision.pooler_output))
             text = _unit(pooled_texts(model, tokenizer, [*pairs.true, *pairs.false]))
+            found = model.finding(vision.last_hidden_state[:, 1:]).float()
+        scenes = [bank.scene(int(row)) for row in rows]
+        finding, right = detection(found.mT.unflatten(-1, (grid, grid)), scenes)
         good, bad = text.split(len(rows))
         scale = model.logit_scale.exp().clamp(max=100.0)
         value = contrastive(image, good, bad, scale)
@@ -175,15 +183,16 @@ def train_clip(
         naming = F.binary_cross_entropy_with_logits(named, labels) * LABELS / 10.0
         ranks = (image @ good.T).argmax(-1) == torch.arange(len(image))
         beats = (image * good).sum(-1) > (image * bad).sum(-1)
-        return value + naming, {
+        return value + naming + finding, {
             "naming": float(naming.detach()),
+            "found": right,
             "top1": float(ranks.float().mean()),
             "beats_false": float(beats.float().mean()),
         }
 
     trainer.run(loss)
     with trainer.averaged():
-        del model.naming
+        del model.naming, model.finding
         write_clip(model, out_dir)
 
 

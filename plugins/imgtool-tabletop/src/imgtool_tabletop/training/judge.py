@@ -29,16 +29,16 @@ class JudgeTraining:
     optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=2e-3, ema_half_life=150))
 
 
-def targets(scenes: list[Scene]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def targets(scenes: list[Scene], grid: int = GRID) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Heat map [B, G, G]; for each object (scene, row, column) [N, 3], shape [N], colour [N]."""
-    heat = torch.zeros(len(scenes), GRID, GRID)
-    line = (torch.arange(GRID) + 0.5) * 2 / GRID - 1
+    heat = torch.zeros(len(scenes), grid, grid)
+    line = (torch.arange(grid) + 0.5) * 2 / grid - 1
     cells, shapes, colours = [], [], []
     for index, scene in enumerate(scenes):
         for solid in scene.solids:
             x, y, _ = scene.camera.project(solid.centre)
             blob = torch.exp(-((line[None] - x) ** 2 + (line[:, None] - y) ** 2) / (2 * 0.11**2))
-            column, row = (min(GRID - 1, max(0, int((v + 1) * GRID / 2))) for v in (x, y))
+            column, row = (min(grid - 1, max(0, int((v + 1) * grid / 2))) for v in (x, y))
             blob[row, column] = 1.0
             heat[index] = torch.maximum(heat[index], blob)
             cells.append((index, row, column))
@@ -67,6 +67,16 @@ def focal(logits: Tensor, heat: Tensor) -> Tensor:
     return -(hit.sum() + miss.sum()) / centre.sum().clamp_min(1)
 
 
+def detection(out: Tensor, scenes: list[Scene]) -> tuple[Tensor, float]:
+    """Loss of logits [B, 1 + shapes + colours, G, G], and the share of objects named right."""
+    heat, cells, shapes, colours = targets(scenes, out.shape[-1])
+    at = out[cells[:, 0], 1:, cells[:, 1], cells[:, 2]]
+    shape, colour = at.split((len(SHAPES), len(COLOURS)), dim=-1)
+    named = F.cross_entropy(shape, shapes) + F.cross_entropy(colour, colours)
+    right = (shape.argmax(-1) == shapes) & (colour.argmax(-1) == colours)
+    return focal(out[:, 0], heat) + named, float(right.float().mean())
+
+
 def train_judge(
     settings: JudgeTraining, bank: PictureBank, out_dir: Path, work_dir: Path, report: Report
 ) -> None:
@@ -78,16 +88,11 @@ def train_judge(
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rows, pictures = bank_batch(bank, settings.seed, step, settings.batch)
         scenes = [bank.scene(int(row)) for row in rows]
-        heat, cells, shapes, colours = targets(scenes)
         generator = torch.Generator().manual_seed(step)
         with torch.autocast("cpu", torch.bfloat16):
             out = net(disturb((pictures + 1) / 2, generator))
-        out = out.float()
-        at = out[cells[:, 0], 1:, cells[:, 1], cells[:, 2]]
-        shape, colour = at.split((len(SHAPES), len(COLOURS)), dim=-1)
-        named = F.cross_entropy(shape, shapes) + F.cross_entropy(colour, colours)
-        right = (shape.argmax(-1) == shapes) & (colour.argmax(-1) == colours)
-        return focal(out[:, 0], heat) + named, {"right": float(right.float().mean())}
+        value, right = detection(out.float(), scenes)
+        return value, {"right": right}
 
     trainer.run(loss)
     with trainer.averaged():
