@@ -3,11 +3,13 @@
 Examples
 --------
 imgtool report runs.zarr -o report.html
-imgtool report s.zarr --run demo-steps=10 --run demo-steps=20
+imgtool report s.zarr --run 'demo-steps=*'
 """
 
 from __future__ import annotations
 
+import fnmatch
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +20,11 @@ from imgtool.cli.output import Output
 from imgtool.errors import InputMissing, OutputUnwritable, UnknownComponent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from imgtool.registry import Registry
     from imgtool.specs import Spec
     from imgtool.store import Store
-
-THUMB = 256
 
 
 @click.command()
@@ -34,7 +34,7 @@ THUMB = 256
     "runs",
     metavar="NAME",
     multiple=True,
-    help="Run of the store; several are compared.  [default: the newest]",
+    help="Run of the store, or several to compare: 'demo-*'.  [default: the newest]",
 )
 @click.option(
     "-o", "--output", metavar="FILE", default="report.html", help="Page.  [default: report.html]"
@@ -43,11 +43,12 @@ THUMB = 256
     "--thumb",
     type=click.IntRange(min=0),
     metavar="N",
-    default=THUMB,
-    help=f"Longest edge of its pictures, pixels; 0: as they are.  [default: {THUMB}]",
+    help="Longest edge of its pictures, pixels; 0: as they are.  [default: 640, less for many]",
 )
 @click.pass_context
-def report(ctx: click.Context, what: str, runs: tuple[str, ...], output: str, thumb: int) -> None:
+def report(
+    ctx: click.Context, what: str, runs: tuple[str, ...], output: str, thumb: int | None
+) -> None:
     """Write one HTML page about a RUN, runs of a STORE, or '-', the run of an upstream's stream.
 
     The page holds all that it needs: pictures of every stage, scores, texts, and the command that
@@ -57,12 +58,14 @@ def report(ctx: click.Context, what: str, runs: tuple[str, ...], output: str, th
     from imgtool.pictures.writer import write_unless_equal
     from imgtool.report.collect import collect
     from imgtool.report.page import page, size_text
-    from imgtool.report.pictures import Album
+    from imgtool.report.pictures import Album, edge_for
+    from imgtool.report.reading import count_pictures
 
     if output != "-" and Path(output).is_dir():
         raise OutputUnwritable(f"{output!r} is a folder", f"-o {output.rstrip('/')}/report.html")
     store, names = _named(what, runs)
-    found = collect(store, names, Album(thumb), _specs(load_registry(ctx)))
+    edge = edge_for(count_pictures(store, names)) if thumb is None else thumb
+    found = collect(store, names, Album(edge), _specs(load_registry(ctx)))
     data = page(found)
     if output == "-":
         sys.stdout.buffer.write(data)
@@ -82,7 +85,6 @@ def _named(what: str, runs: tuple[str, ...]) -> tuple[Store, list[str]]:
     InputMissing, StoreNotFound, UnknownComponent, InputEmpty : as the names say.
     """
     from imgtool import inputs
-    from imgtool.cli.stored import run_record
     from imgtool.store import Store
     from imgtool.unnamed import unnamed_store
 
@@ -95,8 +97,23 @@ def _named(what: str, runs: tuple[str, ...]) -> tuple[Store, list[str]]:
     else:
         path, runs = unnamed_store(), (what, *runs)
     store = Store.open(path, "r")
-    names = [run_record(store, name)[0] for name in dict.fromkeys(runs or (None,))]
-    return store, names
+    return store, list(dict.fromkeys(_matching(store, runs)))
+
+
+def _matching(store: Store, runs: tuple[str, ...]) -> Iterator[str]:
+    """Runs of `store` by name or by pattern, those of one pattern by the numbers in their names."""
+    from imgtool.cli.stored import run_record
+
+    known = store.runs()
+    for name in runs or (None,):
+        found = [] if name is None or name in known else fnmatch.filter(known, name)
+        yield from sorted(found, key=_natural) or [run_record(store, name)[0]]
+
+
+def _natural(name: str) -> list[tuple[float, str]]:
+    """`steps=2` before `steps=10`."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [(float(part), "") if at % 2 else (0.0, part) for at, part in enumerate(parts)]
 
 
 def _of_stream(runs: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from imgtool.report.model import Line, Report
 
 HOLE = re.compile(r"\{\{(\w+)\}\}")
+# In this order: each names things of those before it at once, of others when it is called.
+SCRIPTS = ("data", "grid", "tools", "zoom", "facts", "keys")
 
 
 def page(report: Report) -> bytes:
@@ -25,7 +27,7 @@ def page(report: Report) -> bytes:
     Texts of rows are in it as JSON alone, so that none of them can end the element they are in;
     its policy lets no script run and no style hold but its own, and nothing be fetched.
     """
-    style, script = _part("page.css"), _part("page.js")
+    style, script = _part("page.css"), _script()
     data = as_json(report)
     policy = (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
@@ -80,8 +82,13 @@ def _line(line: Line) -> dict[str, Any]:
     return {**asdict(line), "cells": cells}
 
 
+def _script() -> str:
+    """Scripts of the page as one; none of their names is seen outside."""
+    return '"use strict";\n(() => {\n' + "\n".join(_part(f"{n}.js") for n in SCRIPTS) + "})();\n"
+
+
 def _part(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath("parts", name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:

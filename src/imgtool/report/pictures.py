@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 QUALITY = 82
 # Small pictures cost little, and are looked at enlarged: loss would show.
 SMALL, SMALL_QUALITY = 128, 94
+# Longest edges to choose from, so that a page stays near what a browser opens at once. A pixel of
+# a photograph takes some 0.2 bytes of the page at this quality.
+EDGES = (640, 512, 384, 256, 192, 128)
+PAGE_BYTES, PIXEL_BYTES = 32e6, 0.2
+
+
+def edge_for(count: int) -> int:
+    """Longest edge, pixels, with which `count` pictures fit a page of some 32 MB."""
+    fitting = (edge for edge in EDGES if count * edge**2 * PIXEL_BYTES <= PAGE_BYTES)
+    return next(fitting, EDGES[-1])
 
 
 class Album:
@@ -50,7 +60,7 @@ class Album:
         if self.edge and max(full) > self.edge:
             shown.thumbnail((self.edge, self.edge), Image.Resampling.LANCZOS)
         kind = "webp" if features.check("webp") else "jpeg"
-        quality = SMALL_QUALITY if max(shown.size) <= SMALL else QUALITY
+        quality = SMALL_QUALITY if max(full) <= SMALL else QUALITY
         out = io.BytesIO()
         shown.save(out, kind, quality=quality)
         uri = f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -9,7 +9,7 @@ from imgtool import fields
 from imgtool.store.verify import reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from imgtool.batch import Batch, Failure, Value
     from imgtool.report.pictures import Album
@@ -116,7 +116,7 @@ class Reader:
     def _part(self, key: str, name: str) -> Table:
         if (key, name) not in self._parts:
             made = set(self.store.made_in(key, name))
-            seen = next((shown for shown in SHOWN if shown in made), "")
+            seen = shown_of(made)
             batch = self.store.read(key, name, (seen,) if seen else ())
             self._parts[key, name] = Table(
                 "", key, "", {}, None, self._rows(batch, name, seen),
@@ -132,6 +132,27 @@ class Reader:
             picture = None if array is None or not _is_picture(array) else self.album.add(array)
             found[row.id] = Made(values, parent, name, picture)
         return found
+
+
+def shown_of(made: Collection[str]) -> str:
+    """Which of the fields that a stage made is looked at; empty when none can be."""
+    return next((shown for shown in SHOWN if shown in made), "")
+
+
+def count_pictures(store: Store, names: Iterable[str]) -> int:
+    """How many pictures a report of the runs `names` has, give or take failed rows.
+
+    Raises
+    ------
+    StoreDamaged : a batch cannot be read.
+    """
+    batches = {
+        (key, batch)
+        for name in names
+        for key, reached in reachable(store, store.run(name) or {}).items()
+        for batch in reached & store.names(key)
+    }
+    return sum(len(store.read(*at)) for at in batches if shown_of(store.made_in(*at)))
 
 
 def _is_picture(array: Any) -> bool:
