@@ -1,0 +1,87 @@
+"""Thirty-two processes on one store and one output pattern do the work of one, once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from crowd import crowd
+from test_resume import RUN, files_of
+from torture import count
+
+from imgtool.store.atomic import MARK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torture import Tally
+    from worlds import Imgtool
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+
+PROCESSES = 32
+PROMPTS = 24
+STAGES = 4
+
+
+class Reader(threading.Thread):
+    """Reads every picture again and again while others write; keeps what could not be read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.done = folder, threading.Event()
+        self.looked, self.half = 0, list[str]()
+
+    def run(self) -> None:
+        """Read until told that all is written."""
+        from PIL import Image
+
+        while not self.done.wait(0.05):
+            for path in self.folder.glob("*.png"):
+                try:
+                    with Image.open(path) as picture:
+                        picture.load()
+                except (OSError, SyntaxError) as err:
+                    self.half.append(f"{path.name}: {err}")
+                self.looked += 1
+
+
+def begun(err: str) -> list[tuple[str, str]]:
+    """Stage and name of the batches that a run's JSON progress says were begun."""
+    events = [json.loads(line) for line in err.splitlines()]
+    return [(e["label"], e["name"]) for e in events if e["event"] == "BatchStarted"]
+
+
+def test_thirty_two_processes_compute_each_batch_once_and_leave_what_one_leaves(
+    slow: Path, imgtool: Imgtool, tally: Tally
+) -> None:
+    (slow / "prompts.txt").write_text("".join(f"prompt {i}\n" for i in range(PROMPTS)))
+    single = imgtool(*RUN)
+    assert single.status == 0, single.err
+    whole = files_of(slow / "s.zarr"), files_of(slow / "out")
+    outcomes = Counter[str]()
+    for _ in range(count(1, 10)):
+        for place in ("s.zarr", "s.zarr.d", "out"):
+            shutil.rmtree(slow / place)
+        reader = Reader(slow / "out")
+        reader.start()
+        left = crowd([[*RUN, "--progress", "json"]] * PROCESSES, together=True)
+        reader.done.set()
+        reader.join()
+        assert [item.status for item in left] == [0] * PROCESSES, [i.err[-300:] for i in left]
+        assert all(sorted(item.out.splitlines()) == sorted(single.lines) for item in left)
+        computed = Counter(batch for item in left for batch in begun(item.err))
+        assert set(computed.values()) == {1}, computed.most_common(3)
+        assert computed.total() == STAGES * PROMPTS // 4
+        assert (reader.half, list(slow.rglob(f"{MARK}*"))) == ([], [])
+        assert (files_of(slow / "s.zarr"), files_of(slow / "out")) == whole
+        assert imgtool("store", "verify", "s.zarr").status == 0
+        outcomes["processes ended with 0"] += PROCESSES
+        outcomes["batches computed, each once"] += computed.total()
+        outcomes["pictures read meanwhile, all whole"] += reader.looked
+    rounds = outcomes["processes ended with 0"] // PROCESSES
+    tally("32 processes on one store", rounds, dict(outcomes))
