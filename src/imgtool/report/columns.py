@@ -123,7 +123,7 @@ def _merged(old: Cell, new: Cell) -> Cell:
 
 def _cell(row_id: str, row: Made, before: Made | None) -> Cell:
     old = before.values if before else {}
-    changed = {n: v for n, v in row.values.items() if n not in old or old[n] != v}
+    changed = {n: v for n, v in row.values.items() if n not in old or not _is_same(old[n], v)}
     texts, scores, facts = {}, {}, {}
     for name, value in changed.items():
         if name.startswith("score."):
@@ -134,6 +134,11 @@ def _cell(row_id: str, row: Made, before: Made | None) -> Cell:
         elif value is not None and value != "":
             facts[name] = plain(value)
     return Cell(row_id, row.picture, texts, scores, facts)
+
+
+def _is_same(old: object, new: object) -> bool:
+    """Equal, or numbers that are none both."""
+    return old == new or (old != old and new != new)
 
 
 def _number(value: object) -> float | None:

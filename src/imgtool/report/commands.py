@@ -52,6 +52,8 @@ def command(
 def source_command(values: Mapping[str, object], arrays: Sequence[str]) -> str:
     """Shell text that prints a source row; empty where it holds an array that no file brings."""
     row = {name: value for name, value in values.items() if value is not None}
+    if row.get("source_prompt") == row.get("prompt"):
+        row.pop("source_prompt", None)  # a row that is read has its prompt for one
     printed = f"printf '%s\\n' {shlex.quote(_json(row))}"
     if not arrays:
         return printed

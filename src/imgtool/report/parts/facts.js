@@ -48,7 +48,7 @@ function lastPictured(line) {
 }
 
 function leafNode(line, column) {
-  const shown = pictureAt(line, column) ? column : lastPictured(line);
+  const shown = column && pictureAt(line, column) ? column : lastPictured(line);
   const runs = column?.runs ?? [...data.runs.keys()];
   const keys = scoreKeys.filter((key) => key.column.runs.some((run) => runs.includes(run)) && scoreOf(line, key) !== null);
   const label = (key) => `${keys.some((other) => other !== key && other.name === key.name) ? key.label : key.short} ${number(scoreOf(line, key))}`;

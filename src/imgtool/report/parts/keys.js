@@ -106,7 +106,7 @@ function start() {
   arrange();
 }
 
-zoom.addEventListener("close", () => goTo(seen.line, seen.all[seen.right]?.column));
+zoom.addEventListener("close", () => goTo(seen.line, seen.column));
 zoom.addEventListener("click", (event) => { if (event.target === zoom) zoom.close(); });
 at("close").addEventListener("click", () => zoom.close());
 at("previous").addEventListener("click", () => step(-1));
@@ -114,7 +114,11 @@ at("next").addEventListener("click", () => step(1));
 at("slider").addEventListener("input", slide);
 at("compare").addEventListener("change", drawZoom);
 at("left-pick").addEventListener("change", (event) => { seen.left = Number(event.target.value); drawZoom(); });
-at("right-pick").addEventListener("change", (event) => { seen.right = Number(event.target.value); drawZoom(); });
+at("right-pick").addEventListener("change", (event) => {
+  seen.right = Number(event.target.value);
+  seen.column = seen.all[seen.right].column;
+  drawZoom();
+});
 at("help-button").addEventListener("click", openHelp);
 at("sheet").addEventListener("change", drawSheet);
 at("clear").addEventListener("click", clearTools);

@@ -16,7 +16,7 @@ function drawTools() {
   const states = Object.keys(FATES).filter((state) => lines.some((line) => line.states.has(state)));
   tools.fate.append(option("", "all rows"), ...states.map((state) => option(state, FATES[state].toLowerCase())));
   at("fate-tool").hidden = states.length < 2;
-  if (data.pictures.every(isSmall)) tools.edge.value = SMALL;
+  tools.edge.value = data.pictures.every(isSmall) ? SMALL : innerWidth > 1000 && pictured.length <= 3 ? 192 : 144;
   at("sheet").checked = pictured.length === 1 && lines.length > groups.length;
   drawBounds();
 }

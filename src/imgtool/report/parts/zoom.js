@@ -1,6 +1,6 @@
 // The zoom: one picture large, or two with a line between them that moves.
 
-let seen = null; // the row, what can be shown for it, and which two of these are shown
+let seen = null; // the row, what can be shown for it, which two of these are, the stage asked for
 
 /** Pictures that can be put beside those of a row: its own, then those of its siblings. */
 function offers(line) {
@@ -20,11 +20,13 @@ function besides(line, all, right) {
 function openZoom(line, column) {
   const all = offers(line);
   const right = Math.max(all.findIndex((offer) => offer.line === line && offer.column === column), 0);
-  seen = { line, all, right, left: besides(line, all, right) };
+  // The stage asked for stays in mind on the way past rows that did not get so far.
+  seen = { line, all, right, left: besides(line, all, right), column };
   fillPickers();
   drawZoom();
   if (zoom.open) return;
   zoom.showModal();
+  zoom.focus();
   at("facts").scrollTop = 0;
 }
 
@@ -99,7 +101,7 @@ function slide() {
 function step(amount) {
   const rows = visible();
   const next = rows[rows.indexOf(seen.line) + amount];
-  if (next) openZoom(next, seen.all[seen.right]?.column ?? pictured.at(-1));
+  if (next) openZoom(next, seen.column);
 }
 
 /** To another stage of the row. */
