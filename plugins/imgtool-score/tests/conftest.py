@@ -48,7 +48,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture
-def opened(registry: Any) -> Iterator[Callable[..., Any]]:
+def opened(registry: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Opens a stage class with params, and closes it after the test."""
     from imgtool.runtime.context import Runtime
     from imgtool.runtime.shared import Shared
@@ -60,6 +60,7 @@ def opened(registry: Any) -> Iterator[Callable[..., Any]]:
         stage = stage_class()
         runtime = Runtime(device="cpu", shared=shared, registry=registry, **settings)
         stage.params, stage.runtime = params, runtime.for_stage()
+        stage.runtime.journal = tmp_path / f"journal-{len(stages)}"
         stage.open(params, stage.runtime)
         stages.append(stage)
         return stage

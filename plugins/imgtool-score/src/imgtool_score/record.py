@@ -115,6 +115,16 @@ def texts_against(batch: Batch, field: str) -> list[str]:
     return batch.texts(field)
 
 
+def warn_cut(count: int, limit: int) -> None:
+    """Say once how many prompts of a batch are not read to their end."""
+    if count:
+        log.warning(
+            "%d prompts are longer than the %d tokens that the model reads: the rest is not "
+            "scored; score.tit reads all",
+            count, limit,
+        )  # fmt: skip
+
+
 def bytes_of(path: Path) -> int:
     """Bytes of the weights in a file or folder."""
     files = [path] if path.is_file() else path.rglob("*.safetensors")

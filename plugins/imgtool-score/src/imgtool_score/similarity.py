@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -33,6 +32,7 @@ from imgtool_score.record import (
     fingerprint,
     info,
     texts_against,
+    warn_cut,
     with_scores,
 )
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from imgtool_score.clip import Encoder
 
 TASK = "image-text-similarity"
-log = logging.getLogger("imgtool.score")
 PREFIXES = {"cosine": "", "clipscore": "A photo depicts ", "clip100": ""}
 LIMITS = {"cosine": (-1.0, 1.0), "clipscore": (0.0, 2.5), "clip100": (-100.0, 100.0)}
 Tokenizer = Annotated[
@@ -260,7 +259,7 @@ class Agreement:
         cut = [count if count > self.encoder.limit else 0 for count in cut]
         if strict and any(cut):
             return self._without_long(batch, about, scale, cut)
-        self._warn(cut)
+        warn_cut(sum(map(bool, cut)), self.encoder.limit)
         rows = list(zip(batch.arrays("image"), texts, strict=True))
         values = self.runtime.halving(self._cosines, rows)
         found = [
@@ -294,15 +293,6 @@ class Agreement:
 
     def _note(self, tokens: int) -> dict[str, object]:
         return {"truncated": True, "tokens": tokens, "limit": self.encoder.limit} if tokens else {}
-
-    def _warn(self, cut: Sequence[int]) -> None:
-        count = sum(map(bool, cut))
-        if count:
-            log.warning(
-                "%d prompts are longer than the %d tokens that the model reads: the rest is not "
-                "scored; score.tit reads all",
-                count, self.encoder.limit,
-            )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,145 @@
+"""A client of services that speak OpenAI's chat completions: a few calls at once, no library.
+
+The key is taken from the environment variable IMGTOOL_API_KEY; nothing here keeps or shows it.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from imgtool.api import BadParams, EndpointDown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+KEY = "IMGTOOL_API_KEY"
+TRIES = 3
+BUSY = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A service.
+
+    Attributes
+    ----------
+    url : its base, such as `http://localhost:8000/v1`.
+    served : the model that it is asked for.
+    timeout_s : patience with one answer.
+    wait_s : pause before a busy service is asked again; doubled each time.
+    """
+
+    url: str
+    served: str = ""
+    timeout_s: float = 300.0
+    wait_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise BadParams(
+                f"endpoint {self.url!r} is no http address", "Such as http://localhost:8000/v1"
+            )
+
+    def answer(
+        self,
+        text: str,
+        image: np.ndarray | None = None,
+        most_tokens: int = 512,
+        seed: int | None = None,
+    ) -> str:
+        """What the model says, greedily, or drawn by `seed`.
+
+        Raises
+        ------
+        EndpointDown : the service does not answer, refuses, or answers something else.
+        """
+        body = self._body(text, image, most_tokens, seed)
+        try:
+            content = self._call(body)["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            raise EndpointDown(f"{self.url} answered no chat completion") from None
+        return str(content or "").strip()
+
+    def chances(self, text: str, image: np.ndarray) -> dict[str, float]:
+        """Probability of each likely first token of the answer.
+
+        Raises
+        ------
+        EndpointDown : as `answer`, or the service gives no log-probabilities.
+        """
+        import math
+
+        body = self._body(text, image, 1, None) | {"logprobs": True, "top_logprobs": 20}
+        try:
+            first = self._call(body)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+            found: dict[str, float] = {}
+            for item in first:
+                token = str(item["token"])
+                found[token] = found.get(token, 0.0) + math.exp(float(item["logprob"]))
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise EndpointDown(
+                f"{self.url} gives no log-probabilities", "Ask a service that does, or name --model"
+            ) from None
+        return found
+
+    def _body(
+        self, text: str, image: np.ndarray | None, most_tokens: int, seed: int | None
+    ) -> dict[str, Any]:
+        content: list[dict[str, Any]] = [{"type": "text", "text": text}]
+        if image is not None:
+            content.insert(0, {"type": "image_url", "image_url": {"url": data_url(image)}})
+        body: dict[str, Any] = {
+            "model": self.served,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": most_tokens,
+            "temperature": 0.0 if seed is None else 0.7,
+        }
+        return body if seed is None else body | {"seed": seed}
+
+    def _call(self, body: Mapping[str, Any]) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
+            f"{self.url.rstrip('/')}/chat/completions",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", **_authorization()},
+        )
+        for left in reversed(range(TRIES)):
+            try:
+                with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:  # noqa: S310
+                    return json.load(reply)
+            except urllib.error.HTTPError as err:
+                with err:
+                    if err.code not in BUSY or not left:
+                        raise self._refused(err) from err
+            except (OSError, ValueError) as err:
+                if not left:
+                    raise EndpointDown(f"{self.url} does not answer: {err}") from err
+            time.sleep(self.wait_s * 2 ** (TRIES - 1 - left))
+        raise AssertionError("the last try returns or raises")
+
+    def _refused(self, err: urllib.error.HTTPError) -> EndpointDown:
+        hint = f"Put the key into {KEY}" if err.code in (401, 403) else ""
+        return EndpointDown(f"{self.url} answered with status {err.code}", hint)
+
+
+def data_url(image: np.ndarray) -> str:
+    """[H, W, 3] uint8 as a `data:` address holding a PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _authorization() -> dict[str, str]:
+    key = os.environ.get(KEY, "")
+    return {"Authorization": f"Bearer {key}"} if key else {}
