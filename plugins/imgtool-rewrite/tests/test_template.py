@@ -87,8 +87,8 @@ def test_combinations_become_children_with_seeds_of_their_own() -> None:
     assert list(result["seed"]) == [0, 1]
 
 
-def test_prompt_without_alternatives_keeps_its_row() -> None:
-    assert stage().process(rows("a cube")).ids == ("0",)
+def test_prompt_without_alternatives_keeps_its_row_whatever_its_neighbours() -> None:
+    assert stage().process(rows("a cube", "{a|b}")).ids == ("0", "1.0", "1.1")
 
 
 def test_draws_of_a_row_do_not_depend_on_its_neighbours() -> None:

@@ -78,10 +78,10 @@ def write_job(folder: Path, job: Job) -> None:
 
 
 def run_job(
-    folder: Path, store: str, kill_after_s: float | None = None
+    folder: Path, store: Path, kill_after_s: float | None = None
 ) -> tuple[int, Outcome | None, str]:
     """Run a job in a process of its own: exit status, outcome if it ended well, last error line."""
-    command = [sys.executable, "-m", "imgtool.plugin_kit.killed", str(folder), store]
+    command = [sys.executable, "-m", "imgtool.plugin_kit.killed", str(folder), str(store)]
     if kill_after_s is not None:
         command.append(repr(kill_after_s))
     done = subprocess.run(  # noqa: S603 - our own module
@@ -101,12 +101,15 @@ def run_job(
     return 0, Outcome(values["instance"], *lists), ""
 
 
+def run_here(folder: Path, store: Path, kill_after_s: float | None = None) -> Outcome:
+    """Run a job in this process."""
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    return _run(job, _rows(folder, job["rows"]), store, _Clock(kill_after_s, job["fatal"]))
+
+
 def main(argv: Sequence[str]) -> int:
     """The process."""
-    folder, store = Path(argv[0]), Path(argv[1])
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    clock = _Clock(float(argv[2]) if len(argv) > 2 else None, job["fatal"])
-    outcome = _run(job, _rows(folder, job["rows"]), store, clock)
+    outcome = run_here(Path(argv[0]), Path(argv[1]), float(argv[2]) if len(argv) > 2 else None)
     sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
     return 0
 
@@ -145,7 +148,8 @@ def _run(job: Mapping[str, Any], rows: list[dict[str, Any]], store: Path, clock:
 
 
 class _Clock:
-    """Measures batches, and kills this process after one of them began."""
+    """Measures batches, and kills this process once the fatal one began and those before it are
+    committed: a batch is written while the next one is computed."""
 
     def __init__(self, kill_after_s: float | None, fatal: int) -> None:
         self.kill_after_s, self.fatal = kill_after_s, fatal
@@ -155,10 +159,13 @@ class _Clock:
     def __call__(self, event: events.Event) -> None:
         if isinstance(event, events.BatchStarted):
             self._began[event.name] = event.at
-            if self.kill_after_s is not None and len(self._began) == self.fatal:
-                _die(self.kill_after_s)
         elif isinstance(event, events.BatchDone) and event.name in self._began:
             self.seconds.append(event.at - self._began[event.name])
+        else:
+            return
+        in_fatal = len(self._began) >= self.fatal and len(self.seconds) >= self.fatal - 1
+        if self.kill_after_s is not None and in_fatal:
+            _die(self.kill_after_s)
 
 
 def _die(after_s: float) -> None:

@@ -12,7 +12,7 @@ from imgtool.batch import Batch, concatenate
 from imgtool.declared import params_type
 from imgtool.errors import BadParams, ImgtoolError
 from imgtool.params import as_json, validate
-from imgtool.plugin_kit.killed import Job, Outcome, run_job, write_job
+from imgtool.plugin_kit.killed import Job, Outcome, run_here, run_job, write_job
 from imgtool.plugin_kit.samples import batch_of, disguised, sample_rows, units
 from imgtool.runtime.context import Runtime
 from imgtool.specs import is_file
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from imgtool.spec_cache import Plugin
     from imgtool.specs import Spec
 
+# Batches that take less are killed as they begin.
+SHORT_S = 0.05
 # Enough to see whether a stage keeps the rules.
 SMALLEST = {"steps": 2}
 
@@ -196,29 +198,46 @@ class Trial:
         return whole.keep([i for i, parent in enumerate(whole.parents) if parent in known])
 
     @cached_property
-    def reference(self) -> Outcome:
-        """What an unbroken run in another process left in `unbroken.zarr`.
+    def unbroken(self) -> Outcome:
+        """What a run in this process left in `unbroken.zarr`.
 
         Raises
         ------
         Broken : it did not end well.
         """
         write_job(self.folder / "job", self._job())
-        status, outcome, error = run_job(self.folder / "job", str(self.folder / "unbroken.zarr"))
-        if outcome is None:
-            raise Broken(f"a run of it ends with {status}: {error}")
+        try:
+            outcome = run_here(self.folder / "job", self.folder / "unbroken.zarr")
+        except ImgtoolError as err:
+            raise Broken(f"a run of it stops: {err.message}", err.hint) from err
         if outcome.failures:
             raise Broken(f"a row fails in a run: {outcome.failures[0]}", SAMPLES_HINT)
         return outcome
 
-    @property
-    def reference_rows(self) -> Batch:
-        """The rows that the unbroken run committed."""
+    @cached_property
+    def killed(self) -> Path:
+        """The store of a run in another process, killed inside the second of its batches.
+
+        The first is committed.
+        """
+        seconds = sorted(self.unbroken.seconds)
+        typical = seconds[len(seconds) // 2] if seconds else 0.0
+        delays = (typical / 2, 0.0) if typical > SHORT_S else (0.0,)
+        for number, delay in enumerate(delays):
+            store = self.folder / f"killed{number}.zarr"
+            status, _, _ = run_job(self.folder / "job", store, delay)
+            if status < 0:
+                break
+        return store
+
+    def first_batches(self) -> tuple[Batch, Batch]:
+        """The first batch as `unbroken` committed it, and as the process of `killed` did."""
         from imgtool.store import Store
 
-        done, store = self.reference, Store.open(self.folder / "unbroken.zarr", "r")
-        parts = [store.read(done.instance, name, None) for name in done.batches]
-        return concatenate(parts)
+        done = self.unbroken
+        stores = [Store.open(path, "r") for path in (self.folder / "unbroken.zarr", self.killed)]
+        here, elsewhere = (store.read(done.instance, done.batches[0], None) for store in stores)
+        return here, elsewhere
 
     def _job(self) -> Job:
         files = (self.plugin.module,) if is_file(self.plugin.module) else ()
