@@ -76,7 +76,9 @@ def row_lines(instance: str, name: str, batch: Batch) -> Iterator[Line]:
     """One mapping a row: id, scalar fields, and `at`, its place in the store."""
     for index, row in enumerate(batch):
         values = {key: plain(value) for key, value in row.values.items() if not _is_array(value)}
-        yield {"schema": ROW_SCHEMA, "id": row.id, **values, "at": f"{instance}/{name}#{index}"}
+        line: Line = {"schema": ROW_SCHEMA, "id": row.id, **values}
+        # Input files may have columns of these names.
+        yield line | {"schema": ROW_SCHEMA, "at": f"{instance}/{name}#{index}"}
     for row_id, why in batch.failures.items():
         failure = {"stage": why.stage, "code": why.code, "reason": why.reason}
         yield {"schema": ROW_SCHEMA, "id": row_id, "failure": failure}

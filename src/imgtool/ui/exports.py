@@ -10,6 +10,7 @@ from imgtool.errors import UsageError
 from imgtool.pictures.metadata import Level
 from imgtool.pictures.patterns import check_distinct, check_target, parse_pattern
 from imgtool.store.atomic import remove_leftovers
+from imgtool.stream import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +84,9 @@ class PictureOutlet:
             values = {"id": row.id, **settings, **scalars}
             values |= {"width": image.shape[1], "height": image.shape[0]}  # type: ignore[union-attr]  # an array
             recipe = self._lineage.recipe(instance, name, row.id)
-            data = encode(image, self._pattern, Level(self.metadata), values, recipe)  # type: ignore[arg-type]
+            # What pictures carry is strict JSON, which other programs read.
+            said = (plain(values), plain(recipe))
+            data = encode(image, self._pattern, Level(self.metadata), *said)  # type: ignore[arg-type]
             self._tidy(path.parent)
             write_unless_equal(path, data)
             self.paths[path] = row.id
