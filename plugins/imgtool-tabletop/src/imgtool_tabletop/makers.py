@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, TypeVar
 
-from imgtool.api import BadParams, Bounds, Help, Maker, PathTo
+from imgtool.api import BadParams, Bounds, Help, InputMissing, Maker, PathTo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +64,30 @@ class GeneratorParams(TrainParams):
     ] = ""
 
 
+@dataclass(frozen=True)
+class ModelParams(TrainParams):
+    """Parameters of the trainers that may share the pictures of another."""
+
+    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "1h"
+    bank: Annotated[
+        str,
+        Help("Pictures of an earlier training of the same seed and kind, not rendered again."),
+        PathTo("a folder of rendered pictures"),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class AestheticParams(ModelParams):
+    """Parameters of `train.tabletop/aesthetic`."""
+
+    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "5m"
+    clip: Annotated[
+        str,
+        Help("Folder of the picture tower; the shipped one if empty."),
+        PathTo("a CLIPModel folder"),
+    ] = ""
+
+
 def seconds(text: str) -> float:
     """Seconds that a budget such as `90s`, `20m` or `1.5h` means.
 
@@ -101,13 +125,31 @@ class _Trainer(Maker[P], Generic[P]):
         runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
         count = 256 if params.smoke else params.pictures
         scenes = BROAD if self.broad else FIRST
-        bank = PictureBank(runtime.journal / "bank", params.seed, count, distribution=scenes)
+        folder = bank_folder(params, runtime.journal)
+        bank = PictureBank(folder, params.seed, count, distribution=scenes)
         with being_filled(bank, at_least=min(count, 2048)):
             self.train(params, bank, out_dir, runtime.journal)
 
     @abstractmethod
     def train(self, params: P, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """Train on the bank's pictures; `work_dir` holds checkpoints and `log.csv`."""
+
+
+def bank_folder(params: TrainParams, journal: Path) -> Path:
+    """Where the pictures are or will be.
+
+    Raises
+    ------
+    InputMissing : `bank` names a folder that holds no pictures.
+    """
+    named = getattr(params, "bank", "")
+    if not named:
+        return journal / "bank"
+    if not (Path(named) / "pictures.u8").is_file():
+        raise InputMissing(
+            f"{named!r} holds no rendered pictures", "Name NAME.journal/bank of another training"
+        )
+    return Path(named)
 
 
 class TrainClip(_Trainer[ClipParams]):
@@ -177,6 +219,63 @@ class TrainGenerator(_Trainer[GeneratorParams]):
             seed=params.seed, budget=budget_of(params), start=f"{start}/unet" if start else ""
         )
         train_generator(settings, bank, vae, clip, out_dir, work_dir, report)
+
+
+class TrainVlm(_Trainer[ModelParams]):
+    """`tabletop/vlm`."""
+
+    id = "train.tabletop/vlm"
+    summary = "Train the model that captions pictures and answers questions about them."
+    task = "image-text-to-text"
+    broad = True
+
+    def train(self, params: ModelParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+        """See `imgtool_tabletop.training.vlm`."""
+        from imgtool_tabletop.training.vlm import VlmTraining, train_vlm
+
+        settings = VlmTraining(
+            seed=params.seed, budget=budget_of(params), measured=4 if params.smoke else 300
+        )
+        train_vlm(settings, bank, out_dir, work_dir, report)
+
+
+class TrainDepth(_Trainer[ModelParams]):
+    """`tabletop/depth`."""
+
+    id = "train.tabletop/depth"
+    summary = "Train the model that tells each pixel's depth in metres."
+    task = "depth-estimation"
+    broad = True
+
+    def train(self, params: ModelParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+        """See `imgtool_tabletop.training.depth`."""
+        from imgtool_tabletop.training.depth import DepthTraining, train_depth
+
+        settings = DepthTraining(
+            seed=params.seed, budget=budget_of(params), measured=4 if params.smoke else 300
+        )
+        train_depth(settings, bank, out_dir, work_dir, report)
+
+
+class TrainAesthetic(_Trainer[AestheticParams]):
+    """`tabletop/aesthetic`."""
+
+    id = "train.tabletop/aesthetic"
+    summary = "Train heads that score pictures by a written preference, over tabletop/clip."
+    task = "aesthetic-head"
+    broad = True
+
+    def train(
+        self, params: AestheticParams, bank: PictureBank, out_dir: Path, work_dir: Path
+    ) -> None:
+        """See `imgtool_tabletop.training.aesthetic`."""
+        from imgtool_tabletop.training.aesthetic import AestheticTraining, train_aesthetic
+
+        clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
+        settings = AestheticTraining(
+            seed=params.seed, budget=budget_of(params), measured=4 if params.smoke else 600
+        )
+        train_aesthetic(settings, bank, clip, out_dir, work_dir, report)
 
 
 def report(line: str) -> None:

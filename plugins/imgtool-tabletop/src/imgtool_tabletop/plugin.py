@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgtool.api import Component, hookimpl
+from imgtool_tabletop import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,11 +30,15 @@ def imgtool_components() -> Iterable[Component]:
         "Pictures and captions of the tabletop world in one space, CLIPModel",
         {"task": "image-text-similarity", **LICENCE},
     )
+    yield from _trained_models()
     for name, attribute in (
         ("train.tabletop", "TrainGenerator"),
         ("train.tabletop/clip", "TrainClip"),
         ("train.tabletop/vae", "TrainVae"),
         ("train.tabletop/judge", "TrainJudge"),
+        ("train.tabletop/vlm", "TrainVlm"),
+        ("train.tabletop/depth", "TrainDepth"),
+        ("train.tabletop/aesthetic", "TrainAesthetic"),
     ):
         yield Component("maker", name, f"imgtool_tabletop.makers:{attribute}")
     yield Component(
@@ -42,3 +47,23 @@ def imgtool_components() -> Iterable[Component]:
         "imgtool_tabletop.bench:tabletop",
         "Prompt agreement of a generator on held-out captions of the tabletop world",
     )
+    for name, summary in (
+        ("vlm", "Captions and answers on held-out scenes of the tabletop world"),
+        ("depth", "Errors of depth on held-out scenes of the tabletop world"),
+        ("aesthetic", "Agreement of aesthetic heads with the tabletop world's preference"),
+    ):
+        yield Component(
+            "bench", f"tabletop/{name}", f"imgtool_tabletop.bench_models:{name}", summary
+        )
+
+
+def _trained_models() -> Iterable[Component]:
+    """Those of the smaller models whose weights this distribution holds."""
+    for name, task, summary in (
+        ("vlm", "image-text-to-text", "Says what is in a picture and answers questions"),
+        ("depth", "depth-estimation", "Metres to what each pixel shows"),
+        ("aesthetic", "aesthetic-head", "Scores pictures by a written preference"),
+    ):
+        if (WEIGHTS / name).is_dir():
+            where = f"imgtool_tabletop:weights/{name}"
+            yield Component("model", f"tabletop/{name}", where, summary, {"task": task, **LICENCE})
