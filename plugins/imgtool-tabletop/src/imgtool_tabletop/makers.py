@@ -125,31 +125,18 @@ class _Trainer(Maker[P], Generic[P]):
         runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
         count = 256 if params.smoke else params.pictures
         scenes = BROAD if self.broad else FIRST
-        folder = bank_folder(params, runtime.journal)
+        folder = self.bank_folder(params, runtime.journal)
         bank = PictureBank(folder, params.seed, count, distribution=scenes)
         with being_filled(bank, at_least=min(count, 2048)):
             self.train(params, bank, out_dir, runtime.journal)
 
+    def bank_folder(self, params: P, journal: Path) -> Path:
+        """Where the pictures are or will be."""
+        return journal / "bank"
+
     @abstractmethod
     def train(self, params: P, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """Train on the bank's pictures; `work_dir` holds checkpoints and `log.csv`."""
-
-
-def bank_folder(params: TrainParams, journal: Path) -> Path:
-    """Where the pictures are or will be.
-
-    Raises
-    ------
-    InputMissing : `bank` names a folder that holds no pictures.
-    """
-    named = getattr(params, "bank", "")
-    if not named:
-        return journal / "bank"
-    if not (Path(named) / "pictures.u8").is_file():
-        raise InputMissing(
-            f"{named!r} holds no rendered pictures", "Name NAME.journal/bank of another training"
-        )
-    return Path(named)
 
 
 class TrainClip(_Trainer[ClipParams]):
@@ -221,13 +208,35 @@ class TrainGenerator(_Trainer[GeneratorParams]):
         train_generator(settings, bank, vae, clip, out_dir, work_dir, report)
 
 
-class TrainVlm(_Trainer[ModelParams]):
+Q = TypeVar("Q", bound=ModelParams)
+
+
+class _SharingTrainer(_Trainer[Q], Generic[Q]):
+    broad = True
+
+    def bank_folder(self, params: Q, journal: Path) -> Path:
+        """The folder that `bank` names, else one's own.
+
+        Raises
+        ------
+        InputMissing : it holds no pictures.
+        """
+        if not params.bank:
+            return super().bank_folder(params, journal)
+        if not (Path(params.bank) / "pictures.u8").is_file():
+            raise InputMissing(
+                f"{params.bank!r} holds no rendered pictures",
+                "Name the folder NAME.journal/bank of another training",
+            )
+        return Path(params.bank)
+
+
+class TrainVlm(_SharingTrainer[ModelParams]):
     """`tabletop/vlm`."""
 
     id = "train.tabletop/vlm"
     summary = "Train the model that captions pictures and answers questions about them."
     task = "image-text-to-text"
-    broad = True
 
     def train(self, params: ModelParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """See `imgtool_tabletop.training.vlm`."""
@@ -239,13 +248,12 @@ class TrainVlm(_Trainer[ModelParams]):
         train_vlm(settings, bank, out_dir, work_dir, report)
 
 
-class TrainDepth(_Trainer[ModelParams]):
+class TrainDepth(_SharingTrainer[ModelParams]):
     """`tabletop/depth`."""
 
     id = "train.tabletop/depth"
     summary = "Train the model that tells each pixel's depth in metres."
     task = "depth-estimation"
-    broad = True
 
     def train(self, params: ModelParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """See `imgtool_tabletop.training.depth`."""
@@ -257,13 +265,12 @@ class TrainDepth(_Trainer[ModelParams]):
         train_depth(settings, bank, out_dir, work_dir, report)
 
 
-class TrainAesthetic(_Trainer[AestheticParams]):
+class TrainAesthetic(_SharingTrainer[AestheticParams]):
     """`tabletop/aesthetic`."""
 
     id = "train.tabletop/aesthetic"
     summary = "Train heads that score pictures by a written preference, over tabletop/clip."
     task = "aesthetic-head"
-    broad = True
 
     def train(
         self, params: AestheticParams, bank: PictureBank, out_dir: Path, work_dir: Path
