@@ -5,11 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from enum import Enum
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import click
 
-from imgtool import errors, fields, hookspecs
+from imgtool import api, errors, fields, hookspecs
+from imgtool.api import Maker, Stage
 from imgtool.cli.root import root
 from imgtool.registry import Registry
 
@@ -44,13 +48,85 @@ def fields_page() -> str:
     return head + "\n".join(rows) + "\n"
 
 
+class Raw:
+    """An annotation shown as it is written."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def signature_of(value: Any) -> str:
+    """The signature of a function or class, without `self` and what is private."""
+    signature = inspect.signature(value)
+    shown = [
+        p.replace(annotation=Raw(p.annotation) if isinstance(p.annotation, str) else p.annotation)
+        for p in signature.parameters.values()
+        if p.name not in ("self", "cls") and not p.name.startswith("_")
+    ]
+    gives = signature.return_annotation
+    if inspect.isclass(value):
+        gives = inspect.Signature.empty
+    elif isinstance(gives, str):
+        gives = Raw(gives)
+    return str(signature.replace(parameters=shown, return_annotation=gives))
+
+
+def documented(value: Any) -> str:
+    """The first paragraph of a docstring, and the rest as it stands."""
+    first, _, rest = (inspect.getdoc(value) or "").partition("\n\n")
+    return f"{first}\n\n```text\n{rest}\n```\n" if rest else f"{first}\n"
+
+
+def methods_of(cls: type) -> list[str]:
+    """A line for each public method and property that a class defines itself."""
+    lines = []
+    for name, member in vars(cls).items():
+        function = getattr(member, "__func__", member)
+        is_value = isinstance(member, property | cached_property)
+        if name.startswith("_") or not (is_value or inspect.isfunction(function)):
+            continue
+        call = signature_of(function) if inspect.isfunction(function) else ""
+        about = (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
+        lines.append(f"- `{name}{call}`: {about}")
+    return lines
+
+
+def name_entry(name: str) -> str:
+    """One public name of `imgtool.api`."""
+    value = getattr(api, name)
+    if isinstance(value, fields.Field):
+        shape = " × ".join(value.dims)
+        about = " ".join(part for part in (str(value.kind), shape, value.dtype) if part)
+        return f"## `{name}`\n\nThe field `{value.name}`, {about}. {value.summary}\n"
+    if inspect.isclass(value) and issubclass(value, Enum):
+        values = ", ".join(f"`{member.value}`" for member in value)
+        return f"## `{name}(value)`\n\n{documented(value)}\nValues: {values}.\n"
+    if not inspect.isclass(value):
+        called = signature_of(value) if inspect.isfunction(value) else ""
+        about = documented(value) if called else "Marks a function as the answer to a hook.\n"
+        return f"## `{name}{called}`\n\n{about}"
+    if issubclass(value, errors.ImgtoolError):
+        about = f"Exit status {int(value.status)}. {documented(value)}"
+        return f"## `{name}{signature_of(value)}`\n\n{about}"
+    heading = "" if issubclass(value, Stage | Maker) else signature_of(value)
+    methods = "\n".join(methods_of(value))
+    return f"## `{name}{heading}`\n\n{documented(value)}" + (f"\n{methods}\n" if methods else "")
+
+
 def hooks_page() -> str:
-    """Hooks with their signatures."""
-    lines = ["# Hooks\n"]
+    """Hooks and the names of `imgtool.api` with their signatures."""
+    lines = [
+        "# Hooks and names\n",
+        "How to use them: [write a stage](../how-to/write-a-stage.md).\n",
+    ]
     for name, function in vars(hookspecs).items():
         if name.startswith("imgtool_"):
-            signature = str(inspect.signature(function)).replace("'", "")
-            lines.append(f"## `{name}{signature}`\n\n{inspect.getdoc(function)}\n")
+            lines.append(f"## `{name}{signature_of(function)}`\n\n{inspect.getdoc(function)}\n")
+    lines.append("# Names of imgtool.api\n")
+    lines += [name_entry(name) for name in api.__all__]
     return "\n".join(lines)
 
 
@@ -73,7 +149,17 @@ def stages_page() -> str:
 def commands_page() -> str:
     """Help of every built-in command."""
     lines = ["# Commands\n"]
-    for name in ("run", "show", "export", "pipeline", "stages", "models", "store", "doctor"):
+    for name in (
+        "run",
+        "show",
+        "export",
+        "pipeline",
+        "stages",
+        "models",
+        "plugin",
+        "store",
+        "doctor",
+    ):
         context = click.Context(root, info_name="imgtool", terminal_width=80, max_content_width=80)
         command = root.get_command(context, name)
         assert command is not None

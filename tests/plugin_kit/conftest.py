@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SEPIA = Path(__file__).parent / "sepia.py"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-stage.md"
+SEPIA = re.compile(r"<!-- file: sepia.py -->\n```python\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ def imgtool(world: Path) -> Imgtool:
 @pytest.fixture
 def sepia(world: Path) -> Path:
     """The stage of docs/how-to/write-a-stage.md, as a file in the test's folder."""
+    (text,) = SEPIA.findall(PAGE.read_text())
     file = world / "sepia.py"
-    file.write_text(SEPIA.read_text())
+    file.write_text(text)
     return file
 
 
