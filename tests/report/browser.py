@@ -32,7 +32,7 @@ class Tab:
 
     Attributes
     ----------
-    requests : addresses that it asked for.
+    requests : addresses that it asked for, those of data inside it left out.
     complaints : errors of its scripts and refusals by its policy.
     """
 
@@ -59,7 +59,8 @@ class Tab:
 
     def open(self, path: Path) -> None:
         """Load a file and wait until its script has run."""
-        self.call("Page.navigate", url=path.absolute().as_uri())
+        answer = self.call("Page.navigate", url=path.absolute().as_uri())
+        assert "errorText" not in answer, answer
         while self._note(self._next()) != "Page.loadEventFired":
             pass
 
@@ -71,6 +72,14 @@ class Tab:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
+    def wait(self, expression: str) -> Any:
+        """Value of an expression once it is true; an answer within some ten seconds at most."""
+        return self.see(
+            "new Promise((done) => { let left = 600; const look = () => {"
+            f"const found = {expression}; if (found || !left--) done(found);"
+            "else setTimeout(look, 16); }; look(); })"
+        )
+
     def press(self, *keys: str) -> None:
         """Press and let go of keys, named as in `KeyboardEvent.key`."""
         for key in keys:
@@ -80,6 +89,10 @@ class Tab:
             kind = "keyDown" if text else "rawKeyDown"
             self.call("Input.dispatchKeyEvent", type=kind, text=text, **about)
             self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def paste(self) -> None:
+        """Paste where the focus is."""
+        self.call("Input.dispatchKeyEvent", type="keyDown", key="v", commands=["paste"])
 
     def type(self, text: str) -> None:
         """Type text where the focus is."""
@@ -133,7 +146,8 @@ class Tab:
     def _note(self, event: dict[str, Any]) -> str:
         method, params = str(event.get("method", "")), event.get("params", {})
         if method == "Network.requestWillBeSent":
-            self.requests.append(params["request"]["url"])
+            if not params["request"]["url"].startswith("data:"):
+                self.requests.append(params["request"]["url"])
         elif method == "Runtime.exceptionThrown":
             self.complaints.append(str(params["exceptionDetails"]))
         elif method == "Log.entryAdded":

@@ -83,7 +83,7 @@ function lineNode(line) {
   prompt.classList.toggle("shared", line.isShared);
   const seed = line.seed === null ? null : el("span", { class: "quiet" }, `seed ${line.seed}`);
   line.name = el("button", { type: "button", class: "id", tabindex: "-1", "aria-label": `Zoom row ${line.id}` }, line.id);
-  line.name.addEventListener("click", () => openZoom(line, pictured.at(-1)));
+  line.name.addEventListener("click", () => openZoom(line, here?.column ?? pictured.at(-1)));
   line.name.addEventListener("focus", () => { here = { line, column: here?.column }; });
   const cells = shownColumns.map((column) => cellNode(line, column));
   const rest = [...data.runs.keys()].filter((run) => !line.cells[fateColumns[run]?.place]);
