@@ -79,7 +79,7 @@ class Encoder:
         groups: dict[int, list[int]] = {}
         for index, ids in enumerate(every):
             groups.setdefault(len(ids), []).append(index)
-        vectors = {}
+        vectors: dict[str, Tensor] = {}
         with torch.inference_mode():
             for members in groups.values():
                 ids = torch.tensor([every[index] for index in members], device=self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -97,9 +98,11 @@ class Comparison(Stage[P]):
         if pair is None:
             return Scored(None, "the row has no reference: give --reference")
         try:
-            return Scored(self.measure(*(self._tensor(image) for image in pair)))
+            value = self.measure(*(self._tensor(image) for image in pair))
         except ValueError as err:
             return Scored(None, str(err))
+        # JSON has no infinity: the row's JSON shows null there, the record says what it means.
+        return Scored(value, "", {"value": "infinite"} if math.isinf(value) else {})
 
     def _tensor(self, image: np.ndarray) -> Tensor:
         import torch

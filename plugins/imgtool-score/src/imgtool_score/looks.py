@@ -105,7 +105,7 @@ class Iqa(Stage[IqaParams]):
 
     def _pyiqa(self, name: str) -> tuple[Callable[[Sequence[np.ndarray]], Sequence[float]], About]:
         try:
-            import pyiqa
+            import pyiqa  # type: ignore[import-not-found]  # an extra
         except ImportError:
             raise ModelUnusable(
                 f"score.iqa: {PYIQA}{name} needs pyiqa, which is not installed",

@@ -83,7 +83,7 @@ class Preprocess:
         left, top = (size[0] - self.width) // 2, (size[1] - self.height) // 2
         picture = picture.crop((left, top, left + self.width, top + self.height))
         values = np.asarray(picture, dtype=np.float32) / 255.0
-        mean, std = np.float32(self.mean), np.float32(self.std)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         return torch.from_numpy((values - mean) / std).permute(2, 0, 1)
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
@@ -95,8 +95,9 @@ class Preprocess:
         return self.shortest * width // height, self.shortest
 
 
-def _height_width(size: object, edge: int) -> tuple[int, int]:
+def _height_width(size: Any, edge: int) -> tuple[int, int]:
+    """Of a size given as a number, as the shorter edge, or as both edges."""
     if isinstance(size, dict):
-        short = size.get("shortest_edge", edge)
+        short: Any = size.get("shortest_edge", edge)
         return int(size.get("height", short)), int(size.get("width", short))
-    return (int(str(size)), int(str(size))) if isinstance(size, int) else (edge, edge)
+    return (size, size) if isinstance(size, int) else (edge, edge)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from imgtool.api import BadParams, Choices, Field, Help, Kind
 
@@ -88,7 +88,7 @@ def with_scores(batch: Batch, about: About, scored: Sequence[Scored]) -> Batch:
     missing = [item.why_not for item in scored if item.value is None]
     if missing:
         log.warning("score.%s: %d rows have none: %s", about.metric, len(missing), missing[0])
-    columns = {
+    columns: dict[str, list[Any]] = {
         f"score.{about.metric}": [item.value for item in scored],
         f"score_info.{about.metric}": [
             about.record({**(item.notes or {}), "error": item.why_not}) for item in scored

@@ -50,7 +50,8 @@ class References:
             if name in self.files:
                 return read(self.files[name])
         field: Any = row.values.get("reference")
-        return field
+        given: np.ndarray | None = field
+        return given
 
     def _names(self, row: Row) -> list[str]:
         names = [row.id]

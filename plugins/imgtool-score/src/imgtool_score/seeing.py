@@ -191,7 +191,7 @@ class Local:
             groups.setdefault((shapes, ask.most_tokens, ask.seed), []).append(index)
 
         def answers(part: Sequence[int]) -> Sequence[Any]:
-            values = compute([inputs[i] for i in part], asks[part[0]])
+            values: Sequence[Any] = compute([inputs[i] for i in part], asks[part[0]])
             for index, value in zip(part, values, strict=True):
                 note(self.runtime, keys[index], value)
             return values
@@ -259,7 +259,7 @@ class Local:
 
         net = self.model
         if type(net).__name__ != "BlipForQuestionAnswering":
-            return net(**given).logits[:, -1]  # type: ignore[no-any-return]
+            return net(**given).logits[:, -1]
         seen = net.vision_model(pixel_values=given["pixel_values"]).last_hidden_state
         read = net.text_encoder(
             input_ids=given["input_ids"],
@@ -273,7 +273,7 @@ class Local:
             encoder_hidden_states=read,
             encoder_attention_mask=given["attention_mask"],
         )
-        return said.logits[:, -1]  # type: ignore[no-any-return]
+        return said.logits[:, -1]
 
     def _ids(self, words: Sequence[str]) -> list[int]:
         every = [self._tokenizer(word, add_special_tokens=False).input_ids for word in words]
