@@ -96,7 +96,9 @@ def installed(tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_guilty_plugin_of_a_real_command_is_named(imgtool: Imgtool, installed: None) -> None:
-    answer = imgtool("plugin", "bisect", "--", sys.executable, "-m", "imgtool", "sour.toy", "a cat", "--json")
+    answer = imgtool(
+        "plugin", "bisect", "--", sys.executable, "-m", "imgtool", "sour.toy", "a cat", "--json"
+    )
 
     assert answer.status == 0, answer.err
     assert answer.lines == ["sour: the command needs it, and fails the same way with nothing else"]
