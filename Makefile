@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PLUGINS := $(wildcard plugins/imgtool-*)
 JOBS ?= 2
+SHARE ?= 1
 
-.PHONY: demo test lint bench gpu-check docs clean
+.PHONY: demo test torture lint bench gpu-check docs clean
 
 $(READY): constraints.txt pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +22,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not slow'
+
+torture: $(READY)
+	$(BIN)/python tests/faults/long_form.py $(SHARE)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+MOST_NESTING = 32
+
 
 class Kind(StrEnum):
     """How a field's values are kept: scalars in a batch's attributes, arrays in Zarr arrays."""
@@ -83,3 +85,17 @@ def score(metric: str) -> Field:
 def optional(field: Field) -> Field:
     """The same field, consumed only where it exists."""
     return Field(field.name, field.kind, field.dims, field.dtype, field.summary, optional=True)
+
+
+def is_deep(value: object) -> bool:
+    """Whether lists and mappings are nested deeper than any of ours: code that follows them down
+    would not come back."""
+    level = [value]
+    for _ in range(MOST_NESTING):
+        lists = [
+            item if isinstance(item, list) else item.values()
+            for item in level
+            if isinstance(item, dict | list)
+        ]
+        level = [item for items in lists for item in items]
+    return bool(level)

@@ -10,11 +10,11 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imgtool.batch import derive_seed
 from imgtool.errors import BadRowId, InputEmpty, InputMissing, InputUnreadable, UsageError
-from imgtool.fields import KNOWN, Kind
+from imgtool.fields import KNOWN, Kind, is_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +27,7 @@ SUFFIXES = TEXTS | TABLES | PICTURES | STORES | {".json", ".toml", ".npy"}
 ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 Row = dict[str, Any]
+MOST_LINE = 4 << 20
 
 
 def is_path(word: str) -> bool:
@@ -89,10 +90,13 @@ def finished_rows(rows: Iterable[Row], seed: int) -> Iterator[Row]:
 
     Raises
     ------
-    BadRowId, InputUnreadable : an id or a seed is not usable.
+    BadRowId, InputUnreadable : an id, a seed or a text is not usable.
     """
     for number, row in enumerate(rows):
         row_id = checked_id(str(row.pop("id", number)))
+        for name, value in row.items():
+            if isinstance(value, list | dict) and getattr(KNOWN.get(name), "kind", 0) is Kind.TEXT:
+                raise InputUnreadable(f"row {row_id!r}: {name} is no text")
         given = row.pop("seed", None)
         if given in (None, ""):
             own_seed = derive_seed(seed, row_id)
@@ -164,13 +168,30 @@ def _folder(path: Path) -> Iterator[Row]:
 
 def _lines(path: Path) -> Iterator[str]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError:
-                raise InputUnreadable(
-                    f"{path}:{number} is not UTF-8 text", f"Convert it: iconv -t UTF-8 {path}"
-                ) from None
+        yield from decoded_lines(file, str(path))
+
+
+def decoded_lines(file: BinaryIO, name: str) -> Iterator[str]:
+    """Lines of UTF-8 text, with their ends.
+
+    Raises
+    ------
+    InputUnreadable : it is no UTF-8, or a line is longer than any prompt.
+    """
+    for number in itertools.count(1):
+        line = file.readline(MOST_LINE + 1)
+        if not line:
+            return
+        if len(line) > MOST_LINE:
+            raise InputUnreadable(
+                f"{name}:{number} is longer than {MOST_LINE >> 20} MiB", "Write one row a line"
+            )
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise InputUnreadable(
+                f"{name}:{number} is not UTF-8 text", f"Convert it: iconv -t UTF-8 {name}"
+            ) from None
 
 
 def _nonempty(path: Path) -> Iterator[str]:
@@ -188,9 +209,14 @@ def _jsonl(lines: Iterable[str], name: str) -> Iterator[Row]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as err:
-            reason = getattr(err, "msg", "nested too deeply")
-            raise InputUnreadable(f"{name}:{number} is not JSON: {reason}") from None
+        except json.JSONDecodeError as err:
+            raise InputUnreadable(f"{name}:{number} is not JSON: {err.msg}") from None
+        except ValueError:
+            raise InputUnreadable(f"{name}:{number} has a number of too many digits") from None
+        except RecursionError:
+            raise InputUnreadable(f"{name}:{number} is not JSON: nested too deeply") from None
+        if is_deep(row):
+            raise InputUnreadable(f"{name}:{number} is nested too deeply")
         if not isinstance(row, dict):
             raise InputUnreadable(f"{name}:{number} is not a JSON object", 'Write {"prompt": "…"}')
         yield row

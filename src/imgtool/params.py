@@ -163,6 +163,8 @@ def _checked_item(owner: str, param: ParamSpec, value: object) -> object:
     wrong_bool = isinstance(value, bool) and param.item_type != "bool"
     if not isinstance(value, types) or wrong_bool:
         raise BadParams(f"{owner}: {param.name!r} takes {wanted}, not {value!r}", param.help)
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise BadParams(f"{owner}: {param.name!r} takes {wanted} of fewer digits", param.help)
     if isinstance(value, int | float) and not isinstance(value, bool):
         _check_bounds(owner, param, value)
     if param.closed and str(value) not in param.choices:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from imgtool.errors import BadPipeline, InputMissing, InputUnreadable, near
+from imgtool.fields import is_deep
 from imgtool.pipeline_model import DEFAULTS, MakerUse, Pipeline, StageUse
 from imgtool.toml_lines import Lines, Table, find_lines
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 PIPELINE_KEYS = ("description", "stage", "models", *DEFAULTS)
 STAGE_KEYS = ("use", "name", "from")
+MOST_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -28,17 +31,27 @@ def read_pipelines(path: Path) -> dict[str, Pipeline]:
     BadPipeline : the file is not valid; the message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read()
     except (FileNotFoundError, NotADirectoryError) as err:
         raise InputMissing(f"there is no pipelines file {str(path)!r}") from err
     except (OSError, UnicodeDecodeError) as err:
         raise InputUnreadable(f"{str(path)!r} cannot be read: {err}") from err
+    if len(data) > MOST_BYTES:
+        raise InputUnreadable(f"{str(path)!r} is longer than {MOST_BYTES >> 20} MiB")
     try:
-        data = tomllib.loads(text)
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         raise _toml_error(path, err) from err
+    except ValueError as err:
+        raise BadPipeline(f"{path}: a number has too many digits") from err
+    except RecursionError:
+        tables = None
+    if tables is None or is_deep(tables):
+        raise BadPipeline(f"{path}: tables or lists are nested too deeply")
     reader = _Reader(path, find_lines(text))
-    return {name: reader.pipeline(name, table) for name, table in data.items()}
+    return {name: reader.pipeline(name, table) for name, table in tables.items()}
 
 
 def _toml_error(path: Path, err: tomllib.TOMLDecodeError) -> BadPipeline:

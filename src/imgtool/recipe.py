@@ -92,7 +92,7 @@ def checked_recipe(record: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise InputUnreadable(f"{where} carries a recipe of format {recipe.get('format')!r}")
     stages, source = recipe.get("stages"), recipe.get("source")
     if (
-        not _are_stages(stages)
+        not are_stages(stages)
         or not isinstance(source, dict)
         or not isinstance(recipe.get("id"), str)
     ):
@@ -105,7 +105,8 @@ def checked_recipe(record: Mapping[str, Any], where: str) -> dict[str, Any]:
     return recipe
 
 
-def _are_stages(stages: Sequence[object] | object) -> bool:
+def are_stages(stages: Sequence[object] | object) -> bool:
+    """Whether what a picture's record has for stages is a list of them, each with its params."""
     return (
         isinstance(stages, list)
         and bool(stages)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections import Counter
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from crowd import crowd
-from test_resume import RUN, files_of
-from torture import count
+from test_resume import RUN, batches_begun, files_of
+from torture import LIMIT_S, count
 
 from imgtool.store.atomic import MARK
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from torture import Tally
     from worlds import Imgtool
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(LIMIT_S)]
 
 PROCESSES = 32
 PROMPTS = 24
@@ -50,12 +49,6 @@ class Reader(threading.Thread):
                 self.looked += 1
 
 
-def begun(err: str) -> list[tuple[str, str]]:
-    """Stage and name of the batches that a run's JSON progress says were begun."""
-    events = [json.loads(line) for line in err.splitlines()]
-    return [(e["label"], e["name"]) for e in events if e["event"] == "BatchStarted"]
-
-
 def test_thirty_two_processes_compute_each_batch_once_and_leave_what_one_leaves(
     slow: Path, imgtool: Imgtool, tally: Tally
 ) -> None:
@@ -74,7 +67,7 @@ def test_thirty_two_processes_compute_each_batch_once_and_leave_what_one_leaves(
         reader.join()
         assert [item.status for item in left] == [0] * PROCESSES, [i.err[-300:] for i in left]
         assert all(sorted(item.out.splitlines()) == sorted(single.lines) for item in left)
-        computed = Counter(batch for item in left for batch in begun(item.err))
+        computed = Counter(batch for item in left for batch in batches_begun(item.err))
         assert set(computed.values()) == {1}, computed.most_common(3)
         assert computed.total() == STAGES * PROMPTS // 4
         assert (reader.half, list(slow.rglob(f"{MARK}*"))) == ([], [])

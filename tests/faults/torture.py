@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LONG = bool(os.environ.get("IMGTOOL_TORTURE"))
+LIMIT_S = 86_400 if LONG else 900
 RESULTS = os.environ.get("IMGTOOL_TORTURE_RESULTS", "")
 
 

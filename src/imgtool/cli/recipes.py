@@ -89,7 +89,7 @@ def _risk(param: ParamSpec, value: object, registry: Registry) -> str:
 
 
 def _row(source: Mapping[str, Any]) -> dict[str, Any]:
-    from imgtool.inputs import checked_id
+    from imgtool.inputs import finished_rows
 
     row = {str(name): value for name, value in source.items() if name not in ("arrays", "path")}
-    return {**row, "id": checked_id(str(row.get("id", "0")))}
+    return next(finished_rows([{"id": "0", **row}], 0))

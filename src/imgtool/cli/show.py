@@ -123,18 +123,23 @@ def show_picture(path: Path, output: Output) -> None:
 def picture_facts(found: Mapping[str, Any]) -> list[tuple[str, object]]:
     """What the metadata of a picture says, by imgtool or by another program: name and value."""
     from imgtool.pictures.metadata import parse_a1111
+    from imgtool.recipe import are_stages
 
     record = found.get("record")
     if not isinstance(record, dict):
         return list(parse_a1111(found["parameters"]).items()) if "parameters" in found else []
-    row, recipe = record.get("row") or {}, record.get("recipe") or {}
+    row, recipe = (_mapping(record.get(name)) for name in ("row", "recipe"))
     first = ("prompt", "negative_prompt", "source_prompt", "seed")
     names = [*(name for name in first if name in row), *(n for n in row if n not in first)]
     facts: list[tuple[str, object]] = [(n, row[n]) for n in names if row[n] not in (None, "")]
-    for stage in recipe.get("stages", ()):
+    for stage in recipe["stages"] if are_stages(recipe.get("stages")) else ():
         params = {k: v for k, v in stage["params"].items() if v not in (None, "", [], 0, False)}
         facts.append((stage["use"], " ".join(f"{name}={v}" for name, v in params.items())))
     return facts
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _show_pipeline(ctx: click.Context, what: str, output: Output) -> None:

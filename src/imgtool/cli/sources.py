@@ -156,14 +156,10 @@ def stream_on_stdin() -> StreamReader:
 
 
 def _lines_of_stdin() -> Iterator[str]:
+    from imgtool.inputs import decoded_lines
+
     if sys.stdin is None or sys.stdin.isatty():
         raise InputEmpty(
             "no input", "Give a prompt in quotes, a file (.txt .csv .jsonl, a picture) or a pipe"
         )
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError:
-            raise InputUnreadable(
-                f"stdin is not UTF-8 text: line {number}", "Convert it: iconv -t UTF-8"
-            ) from None
+    yield from decoded_lines(sys.stdin.buffer, "stdin")

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import InputUnreadable
+from imgtool.fields import is_deep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,8 @@ def _quoted(value: str) -> str:
     return json.dumps(value) if any(c in value for c in ',:"\n') else value
 
 
-PAIR = re.compile(r'\s*([A-Za-z][A-Za-z0-9 _-]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+# A name has so many signs at most: a longer text must not be searched from each of its places.
+PAIR = re.compile(r'([A-Za-z][A-Za-z0-9 _-]{0,40}):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
 
 
 def parse_a1111(text: str) -> dict[str, str | int | float]:
@@ -78,17 +80,24 @@ def parse_a1111(text: str) -> dict[str, str | int | float]:
         found["negative_prompt"] = negative.strip()
     fields = {name.lower(): field for name, field in NAMES}
     for name, raw in PAIR.findall(last):
-        value = json.loads(raw) if raw.startswith('"') else raw.strip()
+        value = _unquoted(raw.strip())
         field = fields.get(name.strip().lower())
-        if field == "size" and re.fullmatch(r"\d+x\d+", value):
+        if field == "size" and re.fullmatch(r"\d{1,9}x\d{1,9}", value):
             found["width"], found["height"] = (int(n) for n in value.split("x"))
-        elif field in ("steps", "seed") and re.fullmatch(r"-?\d+", value):
+        elif field in ("steps", "seed") and re.fullmatch(r"-?\d{1,20}", value):
             found[field] = int(value)
-        elif field == "guidance" and re.fullmatch(r"-?\d+(\.\d+)?", value):
+        elif field == "guidance" and re.fullmatch(r"-?\d{1,9}(\.\d{1,20})?", value):
             found[field] = float(value)
         elif field is not None:
             found[field] = value
     return found
+
+
+def _unquoted(raw: str) -> str:
+    try:
+        return str(json.loads(raw)) if raw.startswith('"') else raw
+    except ValueError:  # another program's quotes
+        return raw.strip('"')
 
 
 def save_arguments(
@@ -137,11 +146,18 @@ def read_metadata(path: Path) -> dict[str, Any]:
     if text:
         found["parameters"] = text
     if own:
-        try:
-            found["record"] = json.loads(own)
-        except (ValueError, RecursionError):
-            raise InputUnreadable(f"{str(path)!r} carries a damaged imgtool record") from None
+        found["record"] = _record(own, path)
     return found
+
+
+def _record(own: str, path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(own)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict) or is_deep(record):
+        raise InputUnreadable(f"{str(path)!r} carries a damaged imgtool record")
+    return record
 
 
 def _texts(picture: Image) -> tuple[str, str]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from imgtool.fields import Field
 
 MOST_PIXELS = 256 * 1024 * 1024 // 3
+# What that many pixels take at 16 bits and four channels, unpacked.
+MOST_BYTES = MOST_PIXELS * 8
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -28,12 +30,7 @@ def open_picture(path: Path) -> Image.Image:
     """
     from PIL import Image, ImageOps
 
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputMissing(f"no such file: {str(path)!r}") from None
-    except OSError as err:
-        raise InputUnreadable(f"cannot read {str(path)!r}: {err.strerror}") from err
+    data = _bytes_of(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -47,10 +44,26 @@ def open_picture(path: Path) -> Image.Image:
         return ImageOps.exif_transpose(picture)
     except InputUnreadable:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
+    except Exception as err:  # noqa: BLE001 - Pillow's readers raise many kinds for damaged bytes
         raise InputUnreadable(
             f"{str(path)!r} is no readable picture: {err}", "It may be truncated or of another kind"
         ) from None
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            too_long = path.stat().st_size > MOST_BYTES
+            data = b"" if too_long else file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise InputMissing(f"no such file: {str(path)!r}") from None
+    except OSError as err:
+        raise InputUnreadable(f"cannot read {str(path)!r}: {err.strerror}") from err
+    if too_long or len(data) > MOST_BYTES:
+        raise InputUnreadable(
+            f"{str(path)!r} is too long for a picture", f"The limit is {MOST_BYTES >> 20} MiB"
+        )
+    return data
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -79,17 +92,28 @@ def read_array(path: Path, field: Field) -> Any:
 
     if path.suffix.lower() == ".npy":
         try:
-            array = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as err:
+            # Mapped, it takes no memory for what its header says and the file does not hold.
+            array = np.load(path, allow_pickle=False, mmap_mode="r")
+            if array.nbytes > MOST_BYTES:
+                raise ValueError(f"{array.nbytes} bytes are too many")
+        except Exception as err:  # noqa: BLE001 - NumPy's reader raises many kinds for such a header
             raise InputUnreadable(f"{str(path)!r} is no plain array: {err}") from None
         if field.dims and array.ndim != len(field.dims):
             raise InputUnreadable(
                 f"{str(path)!r} has shape {array.shape}; {field.name} is {'×'.join(field.dims)}"
             )
-        return array.astype(field.dtype) if field.dtype else array
+        return _as_dtype(np.array(array), field, path)
     if field.name == "image":
         return read_picture(path)
     grey = open_picture(path)
     deep = grey.mode.startswith("I") or grey.mode == "F"
     values = np.asarray(grey if deep else grey.convert("L"), dtype=np.float32)
     return values / (65535.0 if grey.mode.startswith("I") else 1.0 if deep else 255.0)
+
+
+def _as_dtype(array: Any, field: Field, path: Path) -> Any:
+    if not field.dtype:
+        return array
+    if array.dtype.kind not in "biuf":
+        raise InputUnreadable(f"{str(path)!r} holds no numbers, but {array.dtype}")
+    return array.astype(field.dtype)

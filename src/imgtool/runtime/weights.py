@@ -6,12 +6,14 @@ Only headers are read here. Nothing in this module imports torch.
 from __future__ import annotations
 
 import json
+import math
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import ModelUnusable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 # Formats that run code when they are opened.
@@ -23,7 +25,12 @@ WEIGHTLESS_CONFIGS = (
     "preprocessor_config.json",
     "processor_config.json",
 )
-MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 16 << 20
+BITS = {
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8,
+    "F8_E8M0": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16, "U32": 32, "I32": 32, "F32": 32,
+    "U64": 64, "I64": 64, "F64": 64, "C64": 64,
+}  # fmt: skip
 
 
 def check_file(path: Path) -> None:
@@ -41,12 +48,40 @@ def check_file(path: Path) -> None:
     if path.suffix != ".safetensors":
         raise ModelUnusable(f"{str(path)!r} holds no weights", "A single file must be .safetensors")
     header, start = read_header(path)
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    if not ends or start + max(ends) > path.stat().st_size:
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    room = path.stat().st_size - start
+    try:
+        end = _end_of(tensors)
+    except (KeyError, TypeError, ValueError) as err:
+        raise ModelUnusable(
+            f"{str(path)!r} says what cannot be of its tensors: {err}", "Fetch the file again"
+        ) from None
+    if not tensors or end > room:
         raise ModelUnusable(f"{str(path)!r} is truncated or empty", "Fetch the file again")
 
 
-def read_header(path: Path) -> tuple[dict[str, dict[str, list[int]]], int]:
+def _end_of(tensors: Mapping[str, Any]) -> int:
+    """Bytes that tensors take, which lie one after another without gap or overlap.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError : what one of them says is missing, or cannot be.
+    """
+    end = 0
+    for name, entry in sorted(tensors.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, stop = entry["data_offsets"]
+        if entry["dtype"] not in BITS:
+            raise ValueError(f"{name!r} has the unknown dtype {entry['dtype']!r}")
+        numbers = [begin, stop, *entry["shape"]]
+        if not all(type(n) is int and n >= 0 for n in numbers) or len(numbers) > 34:
+            raise ValueError(f"{name!r} has a shape or offsets that are no whole numbers")
+        if begin != end or (stop - begin) * 8 != BITS[entry["dtype"]] * math.prod(entry["shape"]):
+            raise ValueError(f"{name!r} is not where its shape says")
+        end = stop
+    return end
+
+
+def read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Header of a safetensors file, tensor name to dtype, shape and offsets, and where data starts.
 
     Raises
@@ -58,11 +93,13 @@ def read_header(path: Path) -> tuple[dict[str, dict[str, list[int]]], int]:
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else MAX_HEADER_BYTES + 1
         text = file.read(length) if length <= MAX_HEADER_BYTES else b""
     try:
-        header: dict[str, dict[str, list[int]]] = json.loads(text)
-    except ValueError as err:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
         raise ModelUnusable(
             f"{str(path)!r} is truncated or not a safetensors file", "Fetch the file again"
-        ) from err
+        )
     return header, 8 + length
 
 
@@ -97,7 +134,7 @@ def read_index(folder: Path) -> dict[str, object]:
             f"{str(folder)!r} is not a diffusers model: it has no model_index.json",
             "Name the folder that `save_pretrained` of a pipeline wrote",
         ) from None
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise ModelUnusable(f"{str(path)!r} is not valid JSON: {err}") from err
     if not isinstance(index, dict):
         raise ModelUnusable(f"{str(path)!r} is not a JSON object")
