@@ -103,7 +103,7 @@ class Aesthetic(Stage[AestheticParams]):
         return with_scores(batch, about, [Scored(value) for value in values])
 
     def _scores(self, images: Sequence[np.ndarray]) -> list[float]:
-        vectors = self.encoder.images(images).double().cpu()
+        vectors = self.encoder.images(images).cpu().double()
         return (vectors @ self.weight + self.bias).tolist()  # type: ignore[no-any-return]
 
     def close(self) -> None:

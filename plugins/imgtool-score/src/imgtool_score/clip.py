@@ -53,7 +53,7 @@ class Encoder:
     @property
     def logit_scale(self) -> float:
         """Factor by which the model was trained to multiply cosines."""
-        return float(self.model.logit_scale.detach().double().exp())
+        return float(self.model.logit_scale.detach().cpu().double().exp())
 
     def images(self, images: Sequence[np.ndarray]) -> Tensor:
         """[B, width] of [H, W, 3] uint8 pictures. Those asked for last are remembered."""
@@ -104,7 +104,8 @@ def unit(vectors: Tensor) -> Tensor:
 
 def cosines(images: Tensor, texts: Tensor) -> list[float]:
     """Cosine of each picture with the text of its own row, in float64; both [B, D], unit."""
-    return (images.double() * texts.double()).sum(-1).clamp(-1, 1).tolist()  # type: ignore[no-any-return]
+    products = images.cpu().double() * texts.cpu().double()
+    return products.sum(-1).clamp(-1, 1).tolist()  # type: ignore[no-any-return]
 
 
 def load_encoder(runtime: Runtime, ref: str, tokenizer_ref: str = "") -> Encoder:

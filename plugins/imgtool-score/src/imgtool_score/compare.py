@@ -24,6 +24,7 @@ from imgtool_score.references import References, aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from torch import Tensor
@@ -109,6 +110,19 @@ class Comparison(Stage[P]):
 
         # Formulas are cheap: float64, wherever the nets run.
         return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].double() / 255
+
+    @classmethod
+    def check_rows(cls, folder: Path) -> list[dict[str, Any]]:
+        """Three gradients, and references that are a little darker."""
+        import numpy as np
+        from PIL import Image
+
+        picture = Image.linear_gradient("L").convert("RGB")
+        rows = []
+        for edge in (24, 32, 40):
+            image = np.asarray(picture.resize((edge, edge)))
+            rows.append({"image": image, "reference": image - image // 8})
+        return rows
 
     def about(self) -> About:
         """How the stage scores."""

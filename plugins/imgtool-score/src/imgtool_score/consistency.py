@@ -6,6 +6,7 @@ Text-image-text consistency, arXiv 2510.02987.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 from imgtool.api import (
@@ -200,6 +201,8 @@ class Tit(Consistency[TitParams]):
     id, version = "score.tit", 1
     summary = "Score how well a description of the picture agrees with the prompt, long ones too."
     produces = (score("tit"), info("tit"))
+    # Prompts stand in for descriptions: a check needs no model that looks.
+    check_params = MappingProxyType({"model": "", "description": "prompt"})
 
     embedder: Embedder
 

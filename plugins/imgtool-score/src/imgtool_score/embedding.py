@@ -130,7 +130,7 @@ class Embedder:
                     states = self.model(
                         input_ids=ids, attention_mask=torch.ones_like(ids)
                     ).last_hidden_state
-                    rows = pool(states.double().cpu(), self.pooling)
+                    rows = pool(states.cpu().double(), self.pooling)
                     found |= zip(part, rows, strict=True)
         return [found[index] for index in range(len(windows))]
 

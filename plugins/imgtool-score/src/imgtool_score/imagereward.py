@@ -91,7 +91,7 @@ class Rewarder:
                 states = self._states(
                     pixels[members], torch.tensor([ids[index] for index in members])
                 )
-                raw = states.double().cpu() @ self.weight + self.bias
+                raw = states.cpu().double() @ self.weight + self.bias
                 found |= zip(members, map(standard, raw.tolist()), strict=True)
         return [found[index] for index in range(len(rows))]
 

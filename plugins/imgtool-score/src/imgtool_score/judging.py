@@ -138,7 +138,7 @@ class LocalJudge:
         ids = self._ids(text)
         with torch.inference_mode():
             logits = self.model(input_ids=ids.to(self.runtime.torch_device)).logits[0, -1]
-        p = logits.double().softmax(-1)
+        p = logits.cpu().double().softmax(-1)
         digits = [self.tokenizer(str(d), add_special_tokens=False).input_ids[-1] for d in range(10)]
         return p[digits].tolist()  # type: ignore[no-any-return]
 

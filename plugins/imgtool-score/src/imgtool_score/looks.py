@@ -94,10 +94,10 @@ class Iqa(Stage[IqaParams]):
         from imgtool_score.clip import load_encoder
 
         encoder: Encoder = load_encoder(self.runtime, self.params.clip)
-        pair = encoder.texts([self.params.good, self.params.bad]).double()
+        pair = encoder.texts([self.params.good, self.params.bad]).cpu().double()
 
         def compute(images: Sequence[np.ndarray]) -> list[float]:
-            cosines = encoder.images(images).double() @ pair.mT
+            cosines = encoder.images(images).cpu().double() @ pair.mT
             chances = (encoder.logit_scale * cosines).softmax(-1)
             return chances[:, 0].tolist()  # type: ignore[no-any-return]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from imgtool.api import (
@@ -311,6 +312,7 @@ class Win(Stage[WinParams]):
     summary = "Turn a score into chances of winning among siblings."
     scope = "siblings"
     produces = (score("win"), info("win"))
+    check_params = MappingProxyType({"by": "seed", "temperature": 1e9})
 
     def process(self, batch: Batch) -> Batch:
         """Children of one parent are always in one batch; rows without a score have no chance.
