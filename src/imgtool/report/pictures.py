@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 QUALITY = 82
 # Small pictures cost little, and are looked at enlarged: loss would show.
 SMALL, SMALL_QUALITY = 128, 94
+# Effort of the WebP encoder: half the time of its default for copies of the same size.
+METHOD = 2
 # Longest edges to choose from, so that a page stays near what a browser opens at once. A pixel of
 # a photograph takes some 0.2 bytes of the page at this quality.
 EDGES = (640, 512, 384, 256, 192, 128)
@@ -62,7 +64,7 @@ class Album:
         kind = "webp" if features.check("webp") else "jpeg"
         quality = SMALL_QUALITY if max(full) <= SMALL else QUALITY
         out = io.BytesIO()
-        shown.save(out, kind, quality=quality)
+        shown.save(out, kind, quality=quality, method=METHOD)
         uri = f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"
         return Picture(uri, shown.width, shown.height, full)
 

@@ -61,7 +61,7 @@ function cellNode(line, column) {
   const cell = line.cells[column.place];
   const scores = scoreKeys.filter((key) => key.column.host === column).map((key) => scoreMeter(line, key)).filter(Boolean);
   if (!cell && !scores.length) return el("div", { class: "cell empty" });
-  const node = el("div", { class: "cell" }, el("span", { class: "caption" }, nameOf(column)));
+  const node = el("div", { class: "cell" }, el("span", { class: "caption" }, column.has_pictures ? pickName(column) : nameOf(column)));
   const picture = pictureAt(line, column);
   const owner = !cell || cell.row === line.id ? "" : ` of row ${cell.row}`;
   if (picture) node.append(pictureButton(line, column, picture, owner));
