@@ -245,7 +245,7 @@ class TrainVlm(_SharingTrainer[ModelParams]):
         settings = VlmTraining(
             seed=params.seed, budget=budget_of(params), measured=4 if params.smoke else 300
         )
-        train_vlm(settings, bank, out_dir, work_dir, report)
+        train_vlm(settings, bank, WEIGHTS / "clip", out_dir, work_dir, report)
 
 
 class TrainDepth(_SharingTrainer[ModelParams]):

@@ -32,7 +32,6 @@ from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.pictures import measured_scenes, partly_disturbed
-from imgtool_tabletop.training.tokenizer import write_tokenizer
 from imgtool_tabletop.training.vae import bank_batch
 from imgtool_tabletop.world.facts import Facts, scene_facts
 from imgtool_tabletop.world.render import render
@@ -155,10 +154,9 @@ def build_vlm(settings: VlmTraining, tokenizer: CLIPTokenizer) -> LlavaForCondit
     return model
 
 
-def vlm_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Write and load the family's tokenizer with one more token, the picture's."""
-    write_tokenizer(folder)
-    tokenizer = CLIPTokenizer.from_pretrained(folder, padding_side="left")
+def vlm_tokenizer(clip_dir: Path) -> CLIPTokenizer:
+    """The tokenizer of `clip_dir` with one more token, the picture's."""
+    tokenizer = CLIPTokenizer.from_pretrained(clip_dir, padding_side="left")
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
     return tokenizer
 
@@ -323,10 +321,18 @@ def finding_loss(found: Tensor, places: Sequence[tuple[Tensor, Tensor]]) -> Tens
 
 
 def train_vlm(
-    settings: VlmTraining, bank: PictureBank, out_dir: Path, work_dir: Path, report: Report
+    settings: VlmTraining,
+    bank: PictureBank,
+    clip_dir: Path,
+    out_dir: Path,
+    work_dir: Path,
+    report: Report,
 ) -> None:
-    """Train, resume, measure, and write a folder that plain transformers loads."""
-    tokenizer = vlm_tokenizer(out_dir)
+    """Train, resume, measure, and write a folder that plain transformers loads.
+
+    Of `clip_dir` it takes the tokenizer alone.
+    """
+    tokenizer = vlm_tokenizer(clip_dir)
     model = build_vlm(settings, tokenizer)
     model.finding = nn.Linear(settings.widths[-1], 1 + sum(KINDS))
     trainer = Trainer(model, work_dir, settings.budget, settings.optimiser, report)
