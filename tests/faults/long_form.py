@@ -71,7 +71,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.jsonl"
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "--timeout", LIMIT_S, "tests/faults"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-qx",
+                "--tb=short",
+                "--timeout",
+                LIMIT_S,
+                "tests/faults",
+            ],
             cwd=ROOT,
             env={
                 **os.environ,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from crowd import crowd
 from test_resume import RUN, batches_begun, files_of
 from torture import LIMIT_S, count
 
-from imgtool.store.atomic import MARK
+from imgtool.store.atomic import MARK, remove_leftovers, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,23 @@ class Reader(threading.Thread):
                 self.looked += 1
 
 
+def test_a_file_taken_for_a_leftover_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, taken = os.open, list[str]()
+
+    def open_late(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        if not taken and MARK in str(path) and not flags & os.O_CREAT:
+            taken.append(str(path))
+            assert remove_leftovers(tmp_path) == 1
+        return kept(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", open_late)
+    write_file(tmp_path / "a", b"whole")
+    assert taken
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"whole")]
+
+
 def test_thirty_two_processes_compute_each_batch_once_and_leave_what_one_leaves(
     slow: Path, imgtool: Imgtool, tally: Tally
 ) -> None:
@@ -65,7 +83,7 @@ def test_thirty_two_processes_compute_each_batch_once_and_leave_what_one_leaves(
         left = crowd([[*RUN, "--progress", "json"]] * PROCESSES, together=True)
         reader.done.set()
         reader.join()
-        assert [item.status for item in left] == [0] * PROCESSES, [i.err[-300:] for i in left]
+        assert not [item.err[-500:] for item in left if item.status]
         assert all(sorted(item.out.splitlines()) == sorted(single.lines) for item in left)
         computed = Counter(batch for item in left for batch in batches_begun(item.err))
         assert set(computed.values()) == {1}, computed.most_common(3)

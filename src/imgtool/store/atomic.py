@@ -76,22 +76,28 @@ def make_folder(path: Path) -> None:
 def _temporary(folder: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """A private name in `folder`, locked: `remove_leftovers` sees that its writer lives."""
     path = folder / f"{MARK}{secrets.token_hex(6)}"
-    handle = _locked(path, make)
-    while not path.exists():  # it was taken for a leftover before it was locked
-        os.close(handle)
-        handle = _locked(path, make)
+    handle = None
+    while handle is None:
+        make(path)
+        handle = _lock(path)
     try:
         yield path
     finally:
         os.close(handle)
 
 
-def _locked(path: Path, make: Callable[[Path], None]) -> int:
-    make(path)
-    handle = os.open(path, os.O_RDONLY)
+def _lock(path: Path) -> int | None:
+    """A handle that holds `path`; None where it was taken for a leftover before it was locked."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
     with suppress(OSError):  # not every file system has locks
         fcntl.flock(handle, fcntl.LOCK_EX)
-    return handle
+    if path.exists():
+        return handle
+    os.close(handle)
+    return None
 
 
 def write_file(path: Path, data: bytes) -> None:

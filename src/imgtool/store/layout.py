@@ -49,15 +49,13 @@ def sealed(attributes: Mapping[str, object]) -> bytes:
 def unsealed(path: Path) -> dict[str, Any]:
     """Attributes of a group that `sealed` wrote, every byte of the file checked.
 
-    A group without a checksum is taken as it is; `verify` does not take it.
-
     Raises
     ------
     FileNotFoundError, ValueError : it is not there, or was changed.
     """
     data = path.read_bytes()
     found = _attributes(data, path)
-    if "checksum" in found and not is_intact(data, found):
+    if not is_intact(data, found):
         raise ValueError(f"{path} was changed")
     return found
 
