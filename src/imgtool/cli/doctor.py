@@ -14,8 +14,8 @@ from importlib import metadata, util
 import click
 
 from imgtool import __version__
+from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
-from imgtool.cli.root import load_registry
 from imgtool.errors import Status
 from imgtool.paths import cache_dir, config_dir
 

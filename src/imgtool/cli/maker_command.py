@@ -60,7 +60,7 @@ def _call(ctx: click.Context, spec: Spec, values: dict[str, object]) -> int:
     import logging
     import sys
 
-    from imgtool.cli.root import load_registry
+    from imgtool.cli.loaded import load_registry
     from imgtool.engine.make import make_one
     from imgtool.runtime.context import Runtime
 

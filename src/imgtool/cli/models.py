@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import click
 
+from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
-from imgtool.cli.root import load_registry
 
 SCHEMA = "imgtool.model-alias/1"
 

@@ -76,7 +76,7 @@ class _Completed(click.Option):
             return [CompletionItem(incomplete, type="file")]
         offered = list(self.spec.choices)
         if self.spec.model_task:
-            from imgtool.cli.root import load_registry
+            from imgtool.cli.loaded import load_registry
 
             models = load_registry(ctx).components("model")
             offered += [m.name for m in models if m.meta.get("task") == self.spec.model_task]

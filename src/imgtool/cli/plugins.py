@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
-from imgtool.cli.root import load_registry
 from imgtool.errors import Status, UnknownComponent, UsageError, near
 from imgtool.paths import config_dir
 from imgtool.registry import Registry, disabled_plugins, plugins_in_use

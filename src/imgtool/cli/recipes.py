@@ -32,7 +32,7 @@ def run_recipe(
     InputUnreadable : the picture carries no usable recipe.
     NeedsConsent : the recipe names files, folders or endpoints of this machine or elsewhere.
     """
-    from imgtool.cli.root import load_registry
+    from imgtool.cli.loaded import load_registry
     from imgtool.cli.sources import Source
     from imgtool.cli.work import Job, perform
     from imgtool.pictures.metadata import read_metadata

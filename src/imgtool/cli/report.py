@@ -54,7 +54,7 @@ def report(
     The page holds all that it needs: pictures of every stage, scores, texts, and the command that
     makes each picture again.
     """
-    from imgtool.cli.root import load_registry
+    from imgtool.cli.loaded import load_registry
     from imgtool.pictures.writer import write_unless_equal
     from imgtool.report.collect import collect
     from imgtool.report.page import page, size_text

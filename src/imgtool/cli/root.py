@@ -6,19 +6,18 @@ Help is written from specs and the table below; a command's module is imported w
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from imgtool import __version__
+from imgtool.cli.loaded import load_registry, summary_of
 from imgtool.errors import AmbiguousComponent, BrokenPlugin, UnknownComponent, near
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from imgtool.registry import Registry
-    from imgtool.specs import Component
 
 MAX_WIDTH = 100
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -36,26 +35,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("imgtool.cli.doctor:doctor", "Report devices, plugins and places."),
     "completion": ("imgtool.cli.completion:completion", "Print a completion script for a shell."),
 }
-
-
-def load_registry(ctx: click.Context) -> Registry:
-    """The registry of this process, loaded once.
-
-    Raises
-    ------
-    InputMissing, BrokenPlugin, UsageError : a file given with `--plugin` cannot be used.
-    """
-    root_ctx = ctx.find_root()
-    if "registry" not in root_ctx.meta:
-        from imgtool.registry import Registry
-
-        files = root_ctx.meta.get("plugin_files", ())
-        loaded = Registry.load(files)
-        for file in files:
-            loaded.require_usable(Path(file).name)
-        root_ctx.meta["registry"] = loaded
-    registry: Registry = root_ctx.meta["registry"]
-    return registry
 
 
 class Lazy(click.Group):
@@ -120,18 +99,6 @@ class Lazy(click.Group):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
-
-
-def summary_of(registry: Registry, component: Component) -> str:
-    """One line about a component, from its spec where its plugin gave none."""
-    if component.summary:
-        return component.summary
-    try:
-        return registry.spec(component.kind, f"{component.dist}:{component.name}").summary
-    except BrokenPlugin as err:
-        return f"unusable: {err.message}"
-    except UnknownComponent:
-        return ""
 
 
 def _imported(where: str) -> click.Command:

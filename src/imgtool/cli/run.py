@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.pass_context
 def _run(ctx: click.Context, /, **values: object) -> int:
-    from imgtool.cli.root import load_registry
+    from imgtool.cli.loaded import load_registry
     from imgtool.cli.sources import open_source
 
     options = RunOptions.taken_from(values)

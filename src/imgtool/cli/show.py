@@ -143,8 +143,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _show_pipeline(ctx: click.Context, what: str, output: Output) -> None:
+    from imgtool.cli.loaded import load_registry
     from imgtool.cli.pipelines import show_pipeline
-    from imgtool.cli.root import load_registry
     from imgtool.pipeline import load_pipeline
 
     looks_like_path = "/" in what and ".toml" not in what

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
-from imgtool.cli.root import load_registry
 from imgtool.errors import BrokenPlugin, UnknownComponent, near
 
 if TYPE_CHECKING:

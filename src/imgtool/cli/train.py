@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imgtool.cli.root import load_registry, summary_of
+from imgtool.cli.loaded import load_registry, summary_of
 from imgtool.errors import UnknownComponent, near
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from imgtool.cli.consent import may_download
+from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
 from imgtool.cli.place import run_name, store_path
-from imgtool.cli.root import load_registry
 from imgtool.errors import Status
 from imgtool.ui.progress import Bar, JsonProgress
 from imgtool.ui.timings import Timings, seconds_per_row
