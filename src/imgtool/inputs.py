@@ -190,7 +190,7 @@ def decoded_lines(file: BinaryIO, name: str) -> Iterator[str]:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
             raise InputUnreadable(
-                f"{name}:{number} is not UTF-8 text", f"Convert it: iconv -t UTF-8 {name}"
+                f"{name}:{number} is not UTF-8 text", "Convert it with iconv -t UTF-8"
             ) from None
 
 

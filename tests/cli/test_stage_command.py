@@ -148,7 +148,7 @@ def test_prompts_that_are_not_utf8_are_refused_with_their_line(imgtool: Imgtool)
     answer = imgtool("upper", stdin=b"fine\n\xff\xfe\n")
 
     assert answer.status == 2
-    assert "line 2" in answer.err
+    assert "stdin:2" in answer.err
 
 
 def test_a_very_long_prompt_passes(imgtool: Imgtool) -> None:
