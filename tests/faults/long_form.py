@@ -1,6 +1,6 @@
 """The long form of the torture: runs it, and writes what was measured as a page with one table.
 
-Usage: python tests/faults/long_form.py [SHARE]: the share of all tries, 0 to 1; 1 takes hours.
+Usage: python tests/faults/long_form.py [SHARE]: of the slow tries, 0 to 1; 1 takes an hour.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ changed under it, and be given files made to do harm. What must hold then:
 `tests/faults/` tries all of this, with few tries in every run of the tests. The long form draws
 the same tries many times over:
 
-<!-- not run: it takes hours -->
+<!-- not run: it takes an hour -->
 ```sh
 make torture
 ```
 
-`make torture SHARE=0.1` makes a tenth of the tries. It writes this page; nothing below is written
-by hand. Every try below ended as it must: a single one that does not ends the run without a page.
+`make torture SHARE=0.1` makes a tenth of the tries that take long. It writes this page; nothing
+below is written by hand. Every try ended as it must: one that does not ends the run without a page.
 
 """
 WHAT = {

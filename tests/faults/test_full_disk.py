@@ -71,7 +71,7 @@ def test_full_at_any_write_the_run_stops_and_the_next_gives_the_same_store(
     enough = 10**9
     _, disk = run_with_room(enough)
     steps, outcomes = enough - disk.left, Counter[str]()
-    for room in spread(steps, count(40, steps)):
+    for room in spread(steps, count(40, steps, cheap=True)):
         answer_, disk = run_with_room(room)
         stopped = is_full(answer_)
         assert stopped or state(world) == whole
@@ -92,7 +92,7 @@ def test_a_small_disk_of_any_size_stops_the_run_and_a_larger_one_ends_it(
     sizes = [p.stat().st_size for place in PLACES for p in (world / place).rglob("*")]
     most = len(sizes) + 4 if what == "nr_inodes" else sum(-(-size // PAGE) for size in sizes) + 2
     command = [part.replace("s.zarr", "small/s.zarr") for part in RUN]
-    for number in spread(most, count(6, most)):
+    for number in spread(most, count(6, most, cheap=True)):
         room = number + 2 if what == "nr_inodes" else (number + 1) * PAGE
         with mounted(world / "small", f"{what}={room}"):
             stopped = is_full(within(*command, "-o", "small/out/{id}.png"))

@@ -54,7 +54,7 @@ def check_refused(cases: Iterable[Hostile], folder: Path, status: int = USAGE) -
     cases = list(cases)
     for case in cases:
         case.write(folder)
-    before = {path for path in folder.rglob("*")}
+    before = set(folder.rglob("*"))
     outcomes = Counter[str]()
     for case, left in zip(cases, crowd([case.command for case in cases]), strict=True):
         lines = left.err.splitlines()
@@ -65,8 +65,7 @@ def check_refused(cases: Iterable[Hostile], folder: Path, status: int = USAGE) -
         assert left.peak < MOST_MEMORY, (case.name, left.peak)
         outcomes["refused in one line"] += 1
         outcomes["most MiB"] = max(outcomes["most MiB"], left.peak // MIB)
-    made = {path for path in folder.rglob("*")} - before
-    assert {path.name for path in made} <= set(), made
+    assert set(folder.rglob("*")) == before
     return outcomes
 
 

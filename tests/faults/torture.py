@@ -18,9 +18,12 @@ LIMIT_S = 86_400 if LONG else 900
 RESULTS = os.environ.get("IMGTOOL_TORTURE_RESULTS", "")
 
 
-def count(short: int, long: int) -> int:
-    """How often a case is tried: `IMGTOOL_TORTURE_SHARE` (0 to 1) of `long`, or `short`."""
-    share = float(os.environ.get("IMGTOOL_TORTURE_SHARE", "1"))
+def count(short: int, long: int, cheap: bool = False) -> int:
+    """How often a case is tried: `IMGTOOL_TORTURE_SHARE` (0 to 1) of `long`, or `short`.
+
+    In the long form a cheap case is tried `long` times whatever the share.
+    """
+    share = 1.0 if cheap else float(os.environ.get("IMGTOOL_TORTURE_SHARE", "1"))
     return max(short, round(long * share)) if LONG else short
 
 
