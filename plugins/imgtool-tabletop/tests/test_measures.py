@@ -141,7 +141,7 @@ def test_preference_is_ten_for_all_that_pleases_and_falls_with_each_part() -> No
     centre = ((0.0, 0.0), (0.0, 0.0))
     colours = (("cube", "red"), ("cone", "yellow"))
     best = View(colours, centre, 0.45, "evening", pebbles=False)
-    assert preference(best) == pytest.approx(10 * (1 - 0.3 * 0.2))
+    assert preference(best) == pytest.approx(10 * (1 - 0.35 * 0.2))
     worse = [
         View((("cube", "red"), ("cone", "green")), centre, 0.45, "evening", pebbles=False),
         View((*colours, ("torus", "red")), (*centre, (0.0, 0.0)), 0.45, "evening", pebbles=False),

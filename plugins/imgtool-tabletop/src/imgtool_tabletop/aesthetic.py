@@ -4,16 +4,17 @@
 
 | part | weight | 1 | 0 |
 | --- | --- | --- | --- |
-| harmony | 3 | hues at most 75° apart | hues 75° to 120° apart; wider ones 0.7 |
-| calm | 3 | one solid | six solids |
-| light | 1.5 | evening | noon; morning 0.6 |
-| size | 1 | the largest solid is 45 % of the picture's width or more | 15 % or less |
-| framing | 1 | the middle of all solids is the picture's | it is far away; a bell, 0.3 wide |
-| tidiness | 0.5 | no pebbles | pebbles |
+| harmony | 4.5 | hues at most 75° apart | hues 75° to 120° apart; wider ones 0.7 |
+| calm | 3.5 | one solid | six solids |
+| light | 0.75 | evening | noon; morning 0.6 |
+| size | 0.5 | the largest solid is 45 % of the picture's width or more | 15 % or less |
+| framing | 0.5 | the middle of all solids is the picture's | it is far away; a bell, 0.3 wide |
+| tidiness | 0.25 | no pebbles | pebbles |
 
 A part that is not known is at `UNKNOWN`, about its mean; so is the harmony of a solid alone. White
 and black have no hue and go with everything. No person's taste was asked: the function stands for
-one, so that a scorer can be trained and measured where the truth is known.
+one, so that a scorer can be trained and measured where the truth is known. The weights lean to
+harmony and calm because these can also be judged in generated pictures, of which no scene is known.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
     from imgtool_tabletop.judge import Seen
 
 WEIGHTS: Final = {
-    "harmony": 3.0,
-    "calm": 3.0,
-    "light": 1.5,
-    "size": 1.0,
-    "framing": 1.0,
-    "tidiness": 0.5,
+    "harmony": 4.5,
+    "calm": 3.5,
+    "light": 0.75,
+    "size": 0.5,
+    "framing": 0.5,
+    "tidiness": 0.25,
 }
 UNKNOWN: Final = {"harmony": 0.5, "light": 0.2, "size": 0.5, "tidiness": 1.0}
 HARMONY: Final = {"matching": 1.0, "contrasting": 0.7, "mixed": 0.0}
