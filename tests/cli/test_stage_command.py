@@ -162,3 +162,31 @@ def test_hostile_and_repeated_ids_are_refused(imgtool: Imgtool) -> None:
     assert (hostile.status, twice.status) == (2, 2)
     assert "'../x'" in hostile.err
     assert "comes twice" in twice.err
+
+
+HALF = """
+from imgtool.api import IMAGE, PROMPT, Stage, optional
+
+class Half(Stage[None]):
+    id, version, summary = "half.toy", 1, "Draw what is blue."
+    consumes, produces = (PROMPT,), (optional(IMAGE),)
+
+    def process(self, batch):
+        import numpy as np
+        blue = np.full((8, 8, 3), (0, 0, 255), np.uint8)
+        return batch.with_columns(image=[blue if p == "blue" else None for p in batch["prompt"]])
+"""
+
+
+def test_rows_without_a_picture_are_counted_and_the_others_written(
+    imgtool: Imgtool, world: Path
+) -> None:
+    (world / "half.py").write_text(HALF)
+
+    answer = imgtool(
+        "--plugin", "half.py", "half", "red", "blue", "-o", "out/{id}.png", "--sheet", "sheet.png"
+    )
+
+    assert answer.status == 0, answer.err
+    assert "wrote out/1.png; 1 row without a picture" in answer.err
+    assert (world / "sheet.png").is_file()

@@ -11,6 +11,7 @@ from imgtool.pictures.metadata import Level
 from imgtool.pictures.patterns import check_distinct, check_target, parse_pattern
 from imgtool.store.atomic import remove_leftovers
 from imgtool.stream import plain
+from imgtool.ui.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,12 +73,12 @@ class PictureOutlet:
 
         assert self._pattern is not None
         assert self._lineage is not None
-        if "image" not in batch:
-            self.without += len(batch)
-            return
         settings = self._lineage.settings(instance)
         for row in batch:
-            image = row.values["image"]
+            image = row.values.get("image")
+            if image is None:
+                self.without += 1
+                continue
             scalars = {k: v for k, v in row.values.items() if not hasattr(v, "dtype")}
             path = self._pattern.path({"id": row.id, **settings, **scalars})
             check_distinct(self._pattern, self.paths, path)
@@ -113,11 +114,12 @@ class PictureOutlet:
         """One line that says where the pictures are."""
         if not self.paths:
             return ""
+        none = f"; {counted(self.without, 'row')} without a picture" if self.without else ""
         if len(self.paths) == 1:
-            return f"wrote {next(iter(self.paths))}"
+            return f"wrote {next(iter(self.paths))}{none}"
         folders = {path.parent for path in self.paths}
         where = next(iter(folders)) if len(folders) == 1 else f"{len(folders)} folders"
-        return f"wrote {len(self.paths)} pictures to {where}"
+        return f"wrote {len(self.paths)} pictures to {where}{none}"
 
 
 def written(outlets: Iterable[object]) -> list[Path]:
@@ -146,10 +148,11 @@ class SheetOutlet:
 
     def batch(self, instance: str, name: str, batch: Batch) -> None:
         """Keep the first pictures."""
-        if "image" in batch:
-            room = self.most - len(self.images)
-            self.images += batch.arrays("image")[:room]
-            self.labels += batch.texts("prompt")[:room]
+        for row in batch:
+            image = row.values.get("image")
+            if image is not None and len(self.images) < self.most:
+                self.images.append(image)  # type: ignore[arg-type]  # an array
+                self.labels.append(str(row.values.get("prompt") or ""))
 
     def end(self) -> None:
         """Write the sheet.

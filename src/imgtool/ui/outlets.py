@@ -178,8 +178,9 @@ class Collected:
         """Keep what the table shows."""
         room = max(0, self.limit - len(self.rows))
         self.rows += [line for line in row_lines(instance, name, batch)][:room]
-        if "image" in batch:
-            self.pictures += batch.arrays("image")[: max(0, self.images - len(self.pictures))]
+        images = (row.values.get("image") for row in batch)
+        shown = [image for image in images if image is not None]
+        self.pictures += shown[: max(0, self.images - len(self.pictures))]
         self.count += len(batch)
 
     def end(self) -> None:
