@@ -9,16 +9,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import CLIPTokenizer
 
 import imgtool_tabletop
 from imgtool.api import BadParams
+from imgtool_tabletop.captions.parse import parse
+from imgtool_tabletop.captions.words import all_words
 from imgtool_tabletop.evaluate import agreement, held_out_cases, interval
 from imgtool_tabletop.judge import Judge, Seen
 from imgtool_tabletop.makers import TrainParams, budget_of, seconds
 from imgtool_tabletop.training.bank import PictureBank, scene_at
+from imgtool_tabletop.training.clip import answers_of
 from imgtool_tabletop.training.judge import judge_accuracy
 from imgtool_tabletop.training.loop import Budget, Optimiser, Trainer
+from imgtool_tabletop.training.tokenizer import write_tokenizer
 from imgtool_tabletop.world.render import render
+from imgtool_tabletop.world.scene import COLOURS, SHAPES
 
 WEIGHTS = Path(imgtool_tabletop.__file__).parent / "weights"
 
@@ -139,3 +145,36 @@ def test_figures_of_planted_readings() -> None:
     share, low, high = interval([True] * 70 + [False] * 30)
     assert share == 0.7
     assert 0.55 < low < 0.7 < high < 0.85
+
+
+def test_a_tokenizer_is_the_same_every_time_and_keeps_words_whole(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_tokenizer(tmp_path / name)
+
+    one, two = ((tmp_path / name / "tokenizer.json").read_bytes() for name in ("one", "two"))
+    tokenizer = CLIPTokenizer.from_pretrained(tmp_path / "one")
+    assert one == two
+    assert all(len(tokenizer(word).input_ids) == 3 for word in all_words())
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "near"),
+    [
+        ("a red cube left of a blue sphere", ("red", "cube"), ("red", "cube")),
+        ("a red cube with a blue sphere to its left", ("red", "cube"), ("blue", "sphere")),
+        ("a blue sphere behind a red cube", ("blue", "sphere"), ("red", "cube")),
+    ],
+)
+def test_captions_answer_who_is_named_first_and_who_stands_where(
+    text: str, first: tuple[str, str], near: tuple[str, str]
+) -> None:
+    answers = answers_of(parse(text), text)
+
+    assert answers is not None
+    assert (COLOURS[answers[0]], SHAPES[answers[1]]) == first
+    assert (COLOURS[answers[5]], SHAPES[answers[6]]) == near
+
+
+def test_captions_that_colours_do_not_tell_apart_answer_nothing() -> None:
+    text = "a red cube left of a red sphere"
+    assert answers_of(parse(text), text) is None

@@ -6,6 +6,7 @@ Its text tower, frozen, is the text encoder of the generators.
 import copy
 import json
 import random
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from imgtool_tabletop.training.judge import detection
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.tokenizer import POSITIONS, write_tokenizer
 from imgtool_tabletop.training.vae import bank_batch
-from imgtool_tabletop.world.facts import RELATIONS, Facts, scene_facts
+from imgtool_tabletop.world.facts import INVERSE, RELATIONS, Facts, scene_facts
 from imgtool_tabletop.world.scene import COLOURS, SHAPES
 
 MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
@@ -38,6 +39,7 @@ MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 class ClipTraining:
     """Settings; both towers have the same width.
 
+    reading : share of the budget in which the text tower alone learns what captions say.
     start : folder whose text tower is kept as it is, for the generators that depend on it, while
     all else goes on from there; empty: random weights.
     """
@@ -48,6 +50,7 @@ class ClipTraining:
     patch: int = 8
     projection: int = 128
     start: str = ""
+    reading: float = 0.3
     batch: int = 64
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
@@ -93,25 +96,31 @@ def labels_of(facts: Facts) -> Tensor:
     label = torch.zeros(1 + len(RELATIONS), len(COMBINATIONS))
     slots = [COMBINATIONS.index((str(f.colour), str(f.shape))) for f in facts.objects]
     label[0, slots] = 1.0
-    for subject, kind, _ in facts.relations:
+    for subject, kind, other in facts.relations:
         label[1 + RELATIONS.index(kind), slots[subject]] = 1.0
+        if kind in INVERSE:
+            label[1 + RELATIONS.index(INVERSE[kind]), slots[other]] = 1.0
     around = {facts.table, facts.light, *facts.extras}
     return torch.cat((label.flatten(), torch.tensor([float(s in around) for s in SURROUNDINGS])))
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Captions of pictures, a false caption of each, and labels [B, LABELS] of all three."""
+    """Captions of pictures, a false caption of each, and labels [B, LABELS] of all three.
+
+    answers : what `answers_of` gives for the true captions, then for the false ones.
+    """
 
     true: list[str]
     false: list[str]
     image_labels: Tensor
     text_labels: Tensor
+    answers: list[list[int] | None]
 
 
 def pair_texts(bank: PictureBank, rows: list[int], step: int) -> Pairs:
     """Captions, true and false, for bank scenes `rows`."""
-    true, false, seen, said, denied = [], [], [], [], []
+    true, false, seen, tellings, lies = [], [], [], [], []
     for row in rows:
         rng = random.Random(f"pair:{row}:{step}")
         facts = bank.facts(row)
@@ -120,9 +129,83 @@ def pair_texts(bank: PictureBank, rows: list[int], step: int) -> Pairs:
         true.append(describe(told, rng))
         false.append(describe(lie, rng))
         seen.append(labels_of(facts))
-        said.append(labels_of(told))
-        denied.append(labels_of(lie))
-    return Pairs(true, false, torch.stack(seen), torch.stack(said + denied))
+        tellings.append(told)
+        lies.append(lie)
+    texts = [*zip(tellings, true, strict=True), *zip(lies, false, strict=True)]
+    labels = torch.stack([labels_of(facts) for facts, _ in texts])
+    answers = [answers_of(facts, text) for facts, text in texts]
+    return Pairs(true, false, torch.stack(seen), labels, answers)
+
+
+PADDED = 4
+"""Captions of a batch that are read at their padding too, which generators attend to."""
+NAMED = (len(COLOURS), len(SHAPES)) * 2
+ANSWERS = (*NAMED, len(RELATIONS), *NAMED)
+"""Classes of what `answers_of` gives."""
+
+
+def answers_of(facts: Facts, text: str) -> list[int] | None:
+    """What a caption of two related solids says, in the order of its words and in space.
+
+    Colour and shape of the solid named first, of the other, and the relation between them; colour
+    and shape of the solid to the left, in front or on top, and of the other. None where there are
+    not two, or colours do not tell them apart.
+    """
+    words = re.findall(r"\w+", text.lower())
+    colours = [str(fact.colour) for fact in facts.objects]
+    if len(colours) != 2 or len(set(colours)) != 2 or not facts.relations:
+        return None
+    if not set(colours) <= set(words):
+        return None
+    names = [(COLOURS.index(str(f.colour)), SHAPES.index(str(f.shape))) for f in facts.objects]
+    first = min((0, 1), key=lambda index: words.index(colours[index]))
+    subject, kind, _ = min(facts.relations)
+    if subject != first and kind not in INVERSE:
+        return None
+    said = kind if subject == first else INVERSE[kind]
+    near = first if said in ("left of", "in front of", "on top of") else 1 - first
+    place = RELATIONS.index(said)
+    return [*names[first], *names[1 - first], place, *names[near], *names[1 - near]]
+
+
+class Reader(nn.Module):
+    """Heads that tell from a caption's last states what it says.
+
+    Every state from the end token on must tell all, up to the longest padding: a generator sees
+    each of them, and with causal attention no earlier one knows the whole caption. Which solid is
+    named first, and which stands where, are asked apart: from the labels alone, a tower goes on
+    for long without telling "a left of b" from "b left of a".
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.labels = nn.Linear(width, LABELS)
+        self.answers = nn.Linear(width, sum(ANSWERS))
+
+    def loss(self, model: CLIPModel, tokenizer: CLIPTokenizer, pairs: "Pairs") -> Tensor:
+        """How badly they tell."""
+        texts = [*pairs.true, *pairs.false]
+        short = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        ends = short.attention_mask.sum(1) - 1
+        states = model.text_model(**short).last_hidden_state[torch.arange(len(ends)), ends]
+        value = _binary(self.labels(states), pairs.text_labels)
+        long = tokenizer(texts[:PADDED], padding="max_length", truncation=True, return_tensors="pt")
+        after = long.attention_mask.cumsum(1) == long.attention_mask.sum(1, keepdim=True)
+        padding = model.text_model(long.input_ids).last_hidden_state[after]
+        labels = pairs.text_labels[:PADDED, None].expand(*after.shape, -1)[after]
+        value = value + _binary(self.labels(padding), labels)
+        asked = [index for index, answer in enumerate(pairs.answers) if answer]
+        if not asked:
+            return value
+        answers = torch.tensor([answer for answer in pairs.answers if answer])
+        parts = self.answers(states[asked]).float().split(ANSWERS, -1)
+        wrong = [F.cross_entropy(part, answers[:, at]) for at, part in enumerate(parts)]
+        return value + torch.stack(wrong).sum()
+
+
+def _binary(found: Tensor, labels: Tensor) -> Tensor:
+    each = F.binary_cross_entropy_with_logits(found.float(), labels, reduction="none")
+    return each.sum(-1).mean()
 
 
 def contrastive(image: Tensor, text: Tensor, false: Tensor, scale: Tensor) -> Tensor:
@@ -149,7 +232,10 @@ def train_clip(
     settings: ClipTraining, bank: PictureBank, out_dir: Path, work_dir: Path, report: Report
 ) -> None:
     """Train, resume, and write the folder: model, tokenizer, image processor."""
-    write_tokenizer(out_dir)
+    if settings.start:
+        CLIPTokenizer.from_pretrained(settings.start).save_pretrained(out_dir)
+    else:
+        write_tokenizer(out_dir)
     tokenizer = CLIPTokenizer.from_pretrained(out_dir)
     model = build_clip(settings, tokenizer)
     if settings.start:
@@ -159,15 +245,23 @@ def train_clip(
         model.text_model.requires_grad_(False)
     # Naming what is there, from either side's vector, aligns the towers long before the
     # contrastive loss alone would; finding each solid in its patch teaches the first layers
-    # shapes. Both heads are thrown away.
+    # shapes; reading makes text states tell what the pooled vector need not. All three heads are
+    # thrown away.
     model.naming = nn.Linear(settings.projection, LABELS)
     model.finding = nn.Linear(settings.width, 1 + len(SHAPES) + len(COLOURS))
+    model.reader = Reader(settings.width)
     grid = 64 // settings.patch
     trainer = Trainer(model, work_dir, settings.budget, settings.optimiser, report)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rows, pictures = bank_batch(bank, settings.seed, step, settings.batch)
         pairs = pair_texts(bank, rows.tolist(), step)
+        words = torch.zeros(())
+        if not settings.start:
+            with torch.autocast("cpu", torch.bfloat16):
+                words = model.reader.loss(model, tokenizer, pairs)
+            if trainer.progress < settings.reading:
+                return words, {"words": float(words.detach())}
         with torch.autocast("cpu", torch.bfloat16):
             vision = model.vision_model(pictures)
             image = _unit(model.visual_projection(vision.pooler_output))
@@ -183,7 +277,7 @@ def train_clip(
         naming = F.binary_cross_entropy_with_logits(named, labels) * LABELS / 10.0
         ranks = (image @ good.T).argmax(-1) == torch.arange(len(image))
         beats = (image * good).sum(-1) > (image * bad).sum(-1)
-        return value + naming + finding, {
+        return value + naming + finding + words, {
             "naming": float(naming.detach()),
             "found": right,
             "top1": float(ranks.float().mean()),
@@ -192,7 +286,7 @@ def train_clip(
 
     trainer.run(loss)
     with trainer.averaged():
-        del model.naming, model.finding
+        del model.naming, model.finding, model.reader
         write_clip(model, out_dir)
 
 
