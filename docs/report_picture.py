@@ -54,8 +54,7 @@ def main() -> None:
         env = {**os.environ, "IMGTOOL_CACHE": str(folder / "cache")}
         for arguments in COMMANDS:
             command = [sys.executable, "-m", "imgtool", *arguments]
-            # our own command line, from the constants above
-            subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True)  # noqa: S603
+            subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True)
         with browser(folder / "profile") as tab:
             tab.resize(1280, 800)
             tab.open(folder / "report.html")

@@ -1,12 +1,14 @@
-"""Makes docs/terminal.svg: what a terminal shows of a few real commands.
+"""Makes docs/terminal.png: what a terminal shows of a few real commands.
 
     python docs/screens.py
 
-The commands run in a pseudo-terminal in a folder of their own, with the embedded model.
+The commands run in a pseudo-terminal in a folder of their own, with the embedded model; Chromium
+must be installed.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
@@ -14,10 +16,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent / "tests" / "report"))
+
+from browser import CHROMIUM, browser  # noqa: E402
+
 COLUMNS = 92
+COLOURS = 256
 COMMANDS = (
     "imgtool rewrite 'a {red|blue} cube left of a yellow cone' |"
     " imgtool generate --store runs.zarr --name cubes -o 'out/{id}.png'",
@@ -33,9 +42,13 @@ def typed(command: str, folder: Path) -> str:
     env = {**os.environ, "PATH": path, "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
     env |= {"COLORTERM": "truecolor", "IMGTOOL_CACHE": str(folder / "cache")}
     process = subprocess.Popen(
-        ["bash", "-c", command], cwd=folder, env=env, stdin=subprocess.DEVNULL,
-        stdout=theirs, stderr=subprocess.PIPE, text=False,
-    )  # fmt: skip
+        ["bash", "-c", command],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
     os.close(theirs)
     shown = b""
     while True:
@@ -54,15 +67,26 @@ def typed(command: str, folder: Path) -> str:
 
 
 def main() -> None:
-    """Run the commands and write the picture."""
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115
-    with tempfile.TemporaryDirectory() as name:
+    """Run the commands, and photograph what the terminal showed."""
+    if not CHROMIUM:
+        raise SystemExit("Chromium is not installed")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        console = Console(record=True, width=COLUMNS, file=io.StringIO())
         for command in COMMANDS:
             console.print(Text.assemble(("$ ", "bold green"), command))
             console.print(Text.from_ansi(typed(command, folder)))
-    svg = console.export_svg(title="imgtool")
-    (Path(__file__).parent / "terminal.svg").write_text(svg, encoding="utf-8")
+        drawing = folder / "terminal.svg"
+        drawing.write_text(console.export_svg(title="imgtool"), encoding="utf-8")
+        with browser(folder / "profile") as tab:
+            tab.open(drawing)
+            size = tab.see(
+                "(({width, height}) => [width, height])(document.rootElement.viewBox.baseVal)"
+            )
+            tab.resize(*(round(edge) for edge in size))
+            tab.photograph(folder / "terminal.png")
+        picture = Image.open(folder / "terminal.png").convert("RGB")
+        picture.quantize(COLOURS).save(DOCS / "terminal.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whatever is wrong with what a user gives, the real command says it in one line, without traceback.
+"""Every bad input, walked through the real command.
 
 Each case: how the folder is prepared, the command, its status, and words that the line must hold.
 """

@@ -14,9 +14,12 @@ import pytest
 from interposer import FullDisk, Interposer
 from test_bad_inputs import mounted
 from test_damage import OUT, ROWS_FAILED, RUN, finished
+from test_power import fill
 from test_resume import files_of
 from torture import count
 from within import one_line
+
+from imgtool.errors import StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +84,22 @@ def test_full_at_any_write_the_run_stops_and_the_next_gives_the_same_store(
         outcomes["stopped, then the same store" if stopped else "only a note was lost"] += 1
     assert outcomes["stopped, then the same store"] > steps // 40
     tally("full disk, n-th write", outcomes.total(), {**outcomes, "writes of a run": steps})
+
+
+def test_full_at_every_write_of_a_store_is_called_full(tmp_path: Path) -> None:
+    fill(tmp_path / "whole")
+    whole, room, is_done = files_of(tmp_path / "whole"), 0, False
+    while not is_done:
+        path = tmp_path / str(room)
+        with Interposer([tmp_path], FullDisk(room)):
+            try:
+                fill(path)
+                is_done = True
+            except StorageFull:
+                room += 1
+        fill(path)
+        assert files_of(path) == whole, room
+    assert room > len(whole)
 
 
 @pytest.mark.parametrize("what", ["size", "nr_inodes"])

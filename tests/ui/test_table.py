@@ -47,7 +47,7 @@ def test_failed_rows_get_a_column_of_reasons() -> None:
 def test_what_all_rows_share_is_said_once() -> None:
     rows = [
         {"id": str(i), "steps": 25, "note": "", "model": "m", "seed": i, "prompt": "a",
-         "score.red": 1.0, "tint": ("none", "red")[i]}
+         "score.red": 1.0, "score_info.red": {"metric": "red"}, "tint": ("none", "red")[i]}
         for i in range(2)
     ]  # fmt: skip
 

@@ -13,7 +13,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from imgtool.errors import OutputUnwritable, StorageFull
+from imgtool.errors import ImgtoolError, OutputUnwritable, StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +33,8 @@ def explained(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except ImgtoolError:  # explained already, further in; it is an OSError too
+        raise
     except OSError as err:
         if err.errno in FULL:
             raise StorageFull(

@@ -11,7 +11,7 @@ from imgtool.ui.text import strip_escapes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-HIDDEN = {"schema", "at", "failure", "source_prompt"}
+HIDDEN = {"schema", "at", "source_prompt"}
 OWN = ("id", "prompt", "seed")
 GAP = "  "
 SHORT = 9
@@ -25,6 +25,8 @@ class RowTable:
     ----------
     columns, cells : what differs from row to row: id, prompt, seed, scores, the rest, failures.
     shared : what all rows have in common, name to value; empty values are left out.
+
+    Records are left to `--json`.
     """
 
     columns: list[str]
@@ -34,7 +36,9 @@ class RowTable:
 
 def row_table(rows: Sequence[Mapping[str, object]]) -> RowTable:
     """The table of JSON rows."""
-    names = dict.fromkeys(key for row in rows for key in row if key not in HIDDEN)
+    records = {key for row in rows for key, value in row.items() if isinstance(value, dict)}
+    hidden = HIDDEN | records
+    names = dict.fromkeys(key for row in rows for key in row if key not in hidden)
     done = [row for row in rows if "failure" not in row]
     shared, varying = {}, []
     for name in names:
@@ -43,7 +47,7 @@ def row_table(rows: Sequence[Mapping[str, object]]) -> RowTable:
             varying.append(name)
         elif first not in (None, ""):
             shared[name] = first
-    columns = sorted(varying, key=lambda name: (OWN.index(name) if name in OWN else len(OWN)))
+    columns = sorted(varying, key=lambda name: OWN.index(name) if name in OWN else len(OWN))
     cells = [[row.get(name) for name in columns] for row in rows]
     if len(done) < len(rows):
         columns.append("failed")
