@@ -16,7 +16,7 @@ from imgtool.declared import DeclarationError, param_specs
 from imgtool.errors import BadParams
 from imgtool.params import as_json, cheap_check, parse_value, validate
 from imgtool.specs import Spec
-from imgtool.stage import Bounds, Choices, Help
+from imgtool.stages import Bounds, Choices, Help
 
 
 class Lens(StrEnum):

@@ -31,7 +31,7 @@ from imgtool.pipeline import (
 from imgtool.registry import Registry
 from imgtool.spec_cache import Declared, Plugin
 from imgtool.specs import Component
-from imgtool.stage import Bounds, Maker, ModelRef, Stage
+from imgtool.stages import Bounds, Maker, ModelRef, Stage
 
 if TYPE_CHECKING:
     from pathlib import Path

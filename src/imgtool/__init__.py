@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-# Importing a submodule binds its name here. The module `imgtool.stage` goes first, so that the
-# function `imgtool.stage` below keeps the name whatever is imported later.
-import imgtool.stage as _declarations  # noqa: F401
-
 __version__ = "0.1.0"
 __all__ = ["__version__", "run", "stage"]
 

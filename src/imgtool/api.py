@@ -41,7 +41,7 @@ from imgtool.fields import (
 )
 from imgtool.hookspecs import hookimpl
 from imgtool.specs import Component
-from imgtool.stage import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage
+from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage
 
 if TYPE_CHECKING:
     from imgtool.params import as_json, validate

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from imgtool.specs import Component, ParamSpec, Spec
-from imgtool.stage import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage
+from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage
 
 if TYPE_CHECKING:
     from dataclasses import Field

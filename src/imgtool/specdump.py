@@ -19,7 +19,7 @@ import pluggy
 from imgtool import hookspecs
 from imgtool.declared import DeclarationError, spec_of
 from imgtool.specs import Component, import_plugin, is_file, load
-from imgtool.stage import Maker, Stage
+from imgtool.stages import Maker, Stage
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -25,7 +25,7 @@ from imgtool.errors import (
 )
 from imgtool.pipeline import StageUse
 from imgtool.specs import Component, Spec
-from imgtool.stage import Bounds, Help, Stage
+from imgtool.stages import Bounds, Help, Stage
 
 if TYPE_CHECKING:
     from pathlib import Path

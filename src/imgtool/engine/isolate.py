@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from imgtool.batch import Batch, Failure, concatenate
 from imgtool.errors import ImgtoolError, OutOfMemory, RowError, StageFailed
 from imgtool.runtime.memory import is_out_of_memory
-from imgtool.stage import Scope
+from imgtool.stages import Scope
 
 if TYPE_CHECKING:
-    from imgtool.stage import Stage
+    from imgtool.stages import Stage
 
 log = logging.getLogger("imgtool.engine")
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from imgtool.engine.request import RunRequest
     from imgtool.registry import Registry
     from imgtool.runtime.context import Runtime
-    from imgtool.stage import Stage
+    from imgtool.stages import Stage
     from imgtool.store import Store
 
 END = None

@@ -14,7 +14,7 @@ from imgtool.engine.digests import execution_marks, input_digest
 from imgtool.errors import BadPipeline, MissingField
 from imgtool.params import cheap_check
 from imgtool.pipeline import StageUse
-from imgtool.stage import Scope
+from imgtool.stages import Scope
 from imgtool.store.keys import barrier_batch_name, batch_name, instance_key
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imgtool.batch import Batch, Row, Value
     from imgtool.engine.facade import RunResult
     from imgtool.runtime.context import Runtime
-    from imgtool.stage import Stage
+    from imgtool.stages import Stage
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from imgtool.plugin_kit.compare import difference
 from imgtool.plugin_kit.killed import run_job
 from imgtool.plugin_kit.trial import Broken, NotApplicable
-from imgtool.stage import Scope
+from imgtool.stages import Scope
 
 if TYPE_CHECKING:
     from pathlib import Path

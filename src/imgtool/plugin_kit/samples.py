@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.batch import Batch, derive_seed
 from imgtool.fields import Kind
-from imgtool.stage import Scope
+from imgtool.stages import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

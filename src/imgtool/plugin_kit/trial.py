@@ -16,7 +16,7 @@ from imgtool.plugin_kit.killed import Job, Outcome, run_here, run_job, write_job
 from imgtool.plugin_kit.samples import batch_of, disguised, sample_rows, units
 from imgtool.runtime.context import Runtime
 from imgtool.specs import is_file
-from imgtool.stage import Scope
+from imgtool.stages import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from imgtool.registry import Registry
     from imgtool.runtime.device import DeviceReport
-    from imgtool.stage import Stage
+    from imgtool.stages import Stage
 
 T = TypeVar("T")
 R = TypeVar("R")
