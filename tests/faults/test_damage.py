@@ -195,7 +195,7 @@ def test_the_real_command_says_damage_in_one_line_and_its_advice_mends_it(
     finished(world, imgtool)
     path = world / "s.zarr"
     whole, rng, outcomes = files_of(path), random.Random(SEED), Counter[str]()
-    for at in range(count(4, 60)):
+    for at in range(count(3, 60)):
         kind = KINDS[at % len(KINDS)]
         damage(rng.choice([p for p in sorted(path.glob("*-*/**/*")) if p.is_file()]), kind, rng)
         shown = imgtool("export", "s.zarr", "-o", "shown/{id}.png")

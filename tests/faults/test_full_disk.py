@@ -74,7 +74,7 @@ def test_full_at_any_write_the_run_stops_and_the_next_gives_the_same_store(
     enough = 10**9
     _, disk = run_with_room(enough)
     steps, outcomes = enough - disk.left, Counter[str]()
-    for room in spread(steps, count(40, steps, cheap=True)):
+    for room in spread(steps, count(25, steps, cheap=True)):
         answer_, disk = run_with_room(room)
         stopped = is_full(answer_)
         assert stopped or state(world) == whole
