@@ -17,7 +17,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 )
 @click.option("--count", default=200, show_default=True, help="Held-out captions.")
 @click.option("--steps", default=25, show_default=True, help="Denoising steps.")
-@click.option("--guidance", default=3.0, show_default=True, help="Guidance scale.")
+@click.option("--guidance", default=4.5, show_default=True, help="Guidance scale.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the first picture.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet here.")
 def tabletop(

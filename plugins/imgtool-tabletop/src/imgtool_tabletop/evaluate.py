@@ -119,7 +119,7 @@ def evaluate(
     judge_dir: Path,
     count: int = 200,
     steps: int = 25,
-    guidance: float = 3.0,
+    guidance: float = 4.5,
     seed: int = 0,
 ) -> "tuple[Agreement, list[Case], list[Image]]":
     """Generate for `count` held-out prompts, judge, and return figures, cases and pictures."""

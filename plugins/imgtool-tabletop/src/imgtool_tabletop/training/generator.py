@@ -17,7 +17,7 @@ from imgtool_tabletop.captions.grammar import caption
 from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 
-ADVICE = {"steps": 25, "guidance": 3.0}
+ADVICE = {"steps": 25, "guidance": 4.5}
 """What `imgtool generate` uses where the user says nothing."""
 
 
