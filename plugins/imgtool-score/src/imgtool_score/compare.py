@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -124,10 +125,11 @@ class Comparison(Stage[P]):
             rows.append({"image": image, "reference": image - image // 8})
         return rows
 
+    @abstractmethod
     def about(self) -> About:
         """How the stage scores."""
-        raise NotImplementedError
 
+    @abstractmethod
     def measure(self, image: Tensor, reference: Tensor) -> float:
         """The score of [1, 3, H, W] pictures, 0..1.
 
@@ -135,7 +137,6 @@ class Comparison(Stage[P]):
         ------
         ValueError : they are too small for the measure.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
