@@ -78,7 +78,7 @@ function isTaken({ key, target: { tagName, type, id } }) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || at("help").open) return;
-  if (event.key === "Escape" && !zoom.open && tools.contains(event.target)) return goBack(event);
+  if (event.key === "Escape" && (zoom.open || tools.contains(event.target))) return goBack(event);
   if (isTaken(event)) return;
   const act = (zoom.open ? ZOOM_KEYS : GRID_KEYS)[event.key];
   if (!act) return;
@@ -86,10 +86,17 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
-/** From the tools to the rows. */
+/** From the zoom or the tools to the rows. */
 function goBack(event) {
   event.preventDefault();
-  if (here) goTo(here.line, here.column);
+  if (zoom.open) leave();
+  else if (here) goTo(here.line, here.column);
+}
+
+/** Back to the row last seen, before the next key: the dialog's own close event comes later. */
+function leave() {
+  zoom.close();
+  goTo(seen.line, seen.column);
 }
 
 function measure() {
@@ -106,9 +113,8 @@ function start() {
   arrange();
 }
 
-zoom.addEventListener("close", () => goTo(seen.line, seen.column));
-zoom.addEventListener("click", (event) => { if (event.target === zoom) zoom.close(); });
-at("close").addEventListener("click", () => zoom.close());
+zoom.addEventListener("click", (event) => { if (event.target === zoom) leave(); });
+at("close").addEventListener("click", leave);
 at("previous").addEventListener("click", () => step(-1));
 at("next").addEventListener("click", () => step(1));
 at("slider").addEventListener("input", slide);
