@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from imgtool.batch import Batch, Failure
 from imgtool.errors import InputUnreadable, StreamCut
 from imgtool.stream import (
+    MARK,
     Header,
     StreamReader,
     StreamWriter,
@@ -92,6 +93,14 @@ def test_a_newer_version_is_refused() -> None:
     line = json.dumps({"imgtool": "stream", "version": 99}, separators=(",", ":"))
 
     with pytest.raises(InputUnreadable, match="version 99"):
+        read_header(line)
+
+
+def test_a_header_nested_too_deep_to_read_is_refused_as_damaged() -> None:
+    line = MARK + '"fields":' + "[" * 100_000 + "]" * 100_000 + "}"
+
+    assert is_stream(line)
+    with pytest.raises(InputUnreadable, match="line 1 of the stream on stdin"):
         read_header(line)
 
 

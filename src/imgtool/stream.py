@@ -205,7 +205,7 @@ class StreamReader:
 def _parse(text: str, number: int) -> Line:
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         line = None
     if not isinstance(line, dict):
         raise InputUnreadable(f"line {number} of the stream on stdin is not a JSON object")
