@@ -44,6 +44,7 @@ from imgtool.specs import Component
 from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage
 
 if TYPE_CHECKING:
+    from imgtool.cli.stored import stored_rows
     from imgtool.params import as_json, validate
     from imgtool.paths import cache_dir
     from imgtool.pictures.writer import contact_sheet
@@ -59,7 +60,7 @@ __all__ = [
     "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable", "PathTo", "Row",
     "RowError", "Runtime", "Scope", "Stage", "StageFailed", "UnknownComponent", "as_json",
     "attention", "cache_dir", "concatenate", "contact_sheet", "derive_seed", "hookimpl", "optional",
-    "score", "validate", "write_file",
+    "score", "stored_rows", "validate", "write_file",
 ]  # fmt: skip
 
 LAZY = {
@@ -68,6 +69,7 @@ LAZY = {
     "attention": "imgtool.runtime.attention",
     "cache_dir": "imgtool.paths",
     "contact_sheet": "imgtool.pictures.writer",
+    "stored_rows": "imgtool.cli.stored",
     "validate": "imgtool.params",
     "write_file": "imgtool.store.atomic",
 }

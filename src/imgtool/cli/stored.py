@@ -12,7 +12,7 @@ from imgtool.store.verify import reachable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from imgtool.batch import Batch
+    from imgtool.batch import Batch, Row
     from imgtool.store import Store
     from imgtool.stream import StreamReader
 
@@ -65,6 +65,24 @@ def last_batches(path: Path, run: str | None = None, label: str | None = None) -
         raise InputEmpty(f"run {name!r} of {str(path)!r} has no rows yet")
     first = store.read(instance, names[0], None)
     return Stored(store, name, instance, tuple(names), tuple(first.columns))
+
+
+def stored_rows(
+    path: Path, arrays: tuple[str, ...] = (), run: str | None = None, label: str | None = None
+) -> Iterator[Row]:
+    """Rows that a run of a store ended with, one batch in memory at a time.
+
+    Parameters
+    ----------
+    arrays : array fields to read; scalars are always there.
+    run, label : name of the run and label of the stage; None: the newest, the last.
+
+    Raises
+    ------
+    StoreNotFound, UnknownComponent, InputEmpty, StoreDamaged : as the names say.
+    """
+    for _, batch in last_batches(path, run, label).batches(arrays):
+        yield from batch
 
 
 def newest_run(store: Store) -> str:
