@@ -44,6 +44,7 @@ from imgtool.specs import Component
 from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage
 
 if TYPE_CHECKING:
+    from imgtool.cli.inside import current_registry, run_rows
     from imgtool.cli.stored import stored_rows
     from imgtool.params import as_json, validate
     from imgtool.paths import cache_dir
@@ -57,10 +58,10 @@ __all__ = [
     "PROMPT_EMBEDS", "SEED", "SOURCE_PROMPT", "BadParams", "Batch", "Bounds", "BudgetEnded",
     "Choices", "Component", "EndpointDown", "Failure", "Field", "Help", "ImgtoolError",
     "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker", "MissingField", "ModelRef",
-    "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable", "PathTo", "Row",
-    "RowError", "Runtime", "Scope", "Stage", "StageFailed", "UnknownComponent", "as_json",
-    "attention", "cache_dir", "concatenate", "contact_sheet", "derive_seed", "hookimpl", "optional",
-    "score", "stored_rows", "validate", "write_file",
+    "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable", "PathTo", "Row", "RowError",
+    "Runtime", "Scope", "Stage", "StageFailed", "UnknownComponent", "as_json", "attention",
+    "cache_dir", "concatenate", "contact_sheet", "current_registry", "derive_seed", "hookimpl",
+    "optional", "run_rows", "score", "stored_rows", "validate", "write_file",
 ]  # fmt: skip
 
 LAZY = {
@@ -69,6 +70,8 @@ LAZY = {
     "attention": "imgtool.runtime.attention",
     "cache_dir": "imgtool.paths",
     "contact_sheet": "imgtool.pictures.writer",
+    "current_registry": "imgtool.cli.inside",
+    "run_rows": "imgtool.cli.inside",
     "stored_rows": "imgtool.cli.stored",
     "validate": "imgtool.params",
     "write_file": "imgtool.store.atomic",

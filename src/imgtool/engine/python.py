@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from imgtool.batch import Batch, Row, Value
+    from imgtool.engine.events import Observer
     from imgtool.engine.facade import RunResult
+    from imgtool.pipeline import Pipeline
+    from imgtool.registry import Registry
     from imgtool.runtime.context import Runtime
     from imgtool.stages import Stage
 
@@ -130,23 +133,27 @@ class Run:
 
 
 def run(
-    pipeline: str,
+    pipeline: str | Pipeline,
     prompts: Iterable[str] = (),
     *,
     rows: Iterable[Mapping[str, Value]] = (),
     overrides: Mapping[str, object] | None = None,
     store: str | Path | None = None,
     seed: int = 0,
+    registry: Registry | None = None,
+    observers: Iterable[Observer] = (),
     **settings: Any,
 ) -> Run:
     """Run a pipeline over prompts or rows, as `imgtool run` does.
 
     Parameters
     ----------
-    pipeline : `FILE.toml:NAME`, or a name in `pipelines.toml`.
+    pipeline : `FILE.toml:NAME`, a name in `pipelines.toml`, or one that is resolved already.
     rows : mappings of fields, beside or instead of `prompts`; `id` and `seed` are derived.
     overrides : `{"generate.steps": 20}`.
     store : where results are kept; None: the cache's.
+    registry : the components to use; None: those of this environment.
+    observers : called with every event of the run.
     settings : fields of `imgtool.engine.request.RunRequest`, such as `device` or `deterministic`.
 
     Raises
@@ -160,8 +167,10 @@ def run(
     from imgtool.registry import Registry
     from imgtool.unnamed import in_use, unnamed_store
 
-    registry = Registry.load()
-    loaded = load_pipeline(pipeline, registry, dict(overrides or {}))
+    registry = registry or Registry.load()
+    loaded = pipeline
+    if isinstance(loaded, str):
+        loaded = load_pipeline(loaded, registry, dict(overrides or {}))
     given: list[dict[str, Any]] = [
         *({"prompt": prompt} for prompt in prompts),
         *(dict(row) for row in rows),
@@ -174,7 +183,7 @@ def run(
         name=loaded.name,
     )
     with in_use(request.store):
-        return Run(execute(replace(request, **settings), registry))
+        return Run(execute(replace(request, **settings), registry, observers))
 
 
 class StageCall:
