@@ -18,7 +18,14 @@ from imgtool.cli.root import root
 from imgtool.registry import Registry
 
 FOLDER = Path(__file__).parent
-OWN = ("imgtool", "imgtool-generate", "imgtool-rewrite", "imgtool-score", "imgtool-tabletop")
+OWN = (
+    "imgtool",
+    "imgtool-generate",
+    "imgtool-prune",
+    "imgtool-rewrite",
+    "imgtool-score",
+    "imgtool-tabletop",
+)
 
 
 def errors_page() -> str:

@@ -1,0 +1,1 @@
+"""One-shot pruning of text-to-image models: OBS-Diff and its rivals."""
