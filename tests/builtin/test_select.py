@@ -12,16 +12,9 @@ from hypothesis import strategies as st
 from imgtool.api import BadParams, Batch, RowError
 from imgtool.builtin.conditions import holds, parse_condition
 from imgtool.builtin.image import Read, ReadParams
-from imgtool.builtin.select import (
-    Best,
-    BestParams,
-    Dedupe,
-    DedupeParams,
-    Top,
-    TopParams,
-    Where,
-    WhereParams,
-)
+from imgtool.builtin.select.best import Best, BestParams, Top, TopParams
+from imgtool.builtin.select.dedupe import Dedupe, DedupeParams
+from imgtool.builtin.select.where import Where, WhereParams
 
 
 def kept(stage: Any, params: Any, batch: Batch) -> list[str]:
@@ -40,7 +33,13 @@ FAMILY = scored(_0_0=1.0, _0_1=3.0, _0_2=3.0, _1_0=float("nan"), _1_1=0.5, _2=No
 def test_best_child_of_each_parent_is_kept_ties_to_the_earlier() -> None:
     assert kept(Best(), BestParams("score.a"), FAMILY) == ["0.1", "1.1", "2"]
     assert kept(Best(), BestParams("score.a", lowest=True), FAMILY) == ["0.0", "1.1", "2"]
-    assert kept(Best(), BestParams("score.a", keep=2), FAMILY) == ["0.1", "0.2", "1.0", "1.1", "2"]
+    assert kept(Best(), BestParams("score.a", k=2), FAMILY) == ["0.1", "0.2", "1.0", "1.1", "2"]
+
+
+def test_a_score_says_itself_that_smaller_is_better() -> None:
+    batch = FAMILY.with_columns(score_info__a=[None, *[{"better": "lower"}] * 5])
+    assert kept(Best(), BestParams("score.a"), batch) == ["0.0", "1.1", "2"]
+    assert kept(Top(), TopParams("score.a", k=2), batch) == ["0.0", "1.1"]
 
 
 def test_top_rows_of_all_are_kept_in_their_order() -> None:

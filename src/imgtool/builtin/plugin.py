@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 STAGES = (
-    ("select.best", "imgtool.builtin.select:Best"),
-    ("select.where", "imgtool.builtin.select:Where"),
-    ("select.top", "imgtool.builtin.select:Top"),
-    ("select.dedupe", "imgtool.builtin.select:Dedupe"),
+    ("select.best", "imgtool.builtin.select.best:Best"),
+    ("select.top", "imgtool.builtin.select.best:Top"),
+    ("select.where", "imgtool.builtin.select.where:Where"),
+    ("select.dedupe", "imgtool.builtin.select.dedupe:Dedupe"),
+    ("select.pareto", "imgtool.builtin.select.pareto:Pareto"),
+    ("select.diverse", "imgtool.builtin.select.diverse:Diverse"),
+    ("select.route", "imgtool.builtin.select.route:Route"),
     ("image.read", "imgtool.builtin.image:Read"),
 )
 

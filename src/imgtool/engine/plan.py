@@ -53,7 +53,7 @@ class Instance:
     @property
     def is_barrier(self) -> bool:
         """Whether it needs every row of the run at once."""
-        return self.spec.scope == Scope.RUN
+        return self.params.get("scope", self.spec.scope) == Scope.RUN
 
     def output_names(self, upstream_names: Sequence[str]) -> list[str]:
         """Names of its batches, one for each batch of its upstream."""

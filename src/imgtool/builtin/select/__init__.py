@@ -1,0 +1,1 @@
+"""Stages that keep some rows and drop the others. None needs a model."""
