@@ -27,6 +27,17 @@ STAGES = (
     ("score.dists", "compare:Dists"),
 )
 
+SETS = (
+    ("fid", "Fréchet distance of two sets of pictures"),
+    ("kid", "Kernel distance of two sets of pictures"),
+    ("pfid", "Fréchet distance of patches of two sets of pictures"),
+    ("rfid", "Fréchet distance of pictures and their reconstructions"),
+)
+EXTRACTORS = (
+    ("clip", "Vision tower of a CLIP, by default tabletop/clip"),
+    ("inception", "Inception-v3 of FID, of weights that you bring"),
+)
+
 
 @hookimpl
 def imgtool_components() -> Iterable[Component]:
@@ -40,3 +51,7 @@ def imgtool_components() -> Iterable[Component]:
         "Texts to vectors, all-MiniLM-L6-v2",
         {"task": "text-embedding", "licence": "Apache-2.0"},
     )
+    for name, summary in SETS:
+        yield Component("bench", name, f"imgtool_score.sets.commands:{name}", summary)
+    for name, summary in EXTRACTORS:
+        yield Component("extractor", name, f"imgtool_score.sets.extractors:{name}", summary)

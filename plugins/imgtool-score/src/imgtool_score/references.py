@@ -73,12 +73,12 @@ def read(file: Path) -> np.ndarray:
     InputUnreadable : the file is no readable picture.
     """
     import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(file) as opened:
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as err:
+    except Exception as err:  # noqa: BLE001 - Pillow's readers raise many kinds for damaged bytes
         raise InputUnreadable(f"{str(file)!r} is no readable picture: {err}") from None
     white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
     return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))

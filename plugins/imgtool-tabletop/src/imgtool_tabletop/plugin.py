@@ -47,6 +47,12 @@ def imgtool_components() -> Iterable[Component]:
         "imgtool_tabletop.bench:tabletop",
         "Prompt agreement of a generator on held-out captions of the tabletop world",
     )
+    yield Component(
+        "extractor",
+        "tabletop/judge",
+        "imgtool_tabletop.features:judge",
+        "What the judge sees in a picture, for bench fid and its like",
+    )
     for name, summary in (
         ("vlm", "Captions and answers on held-out scenes of the tabletop world"),
         ("depth", "Errors of depth on held-out scenes of the tabletop world"),
