@@ -57,10 +57,13 @@ class Runtime:
     _journal: Path | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        # Threads that spin at a barrier keep the one they wait for from a busy core: with another
-        # program on both of two cores, sampling took 35 s instead of 2. Read when torch is loaded.
-        if "torch" not in sys.modules:
-            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        # Threads that spin long at a barrier keep the one they wait for from a busy core: with
+        # another program on both of two cores, sampling took 35 s instead of 2. Threads that never
+        # spin take half as long again on idle cores. ACTIVE makes the spin of a second team, which
+        # libgomp shortens, ten times longer. Read when torch is loaded.
+        asked = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys()
+        if "torch" not in sys.modules and not asked:
+            os.environ.update(OMP_WAIT_POLICY="ACTIVE", GOMP_SPINCOUNT="10000")
 
     def for_stage(self) -> Runtime:
         """A runtime of the same settings that holds no model yet."""
@@ -116,11 +119,17 @@ class Runtime:
     ) -> list[R]:
         """`compute` over all `rows`, half as many at once whenever memory runs out.
 
+        On the CPU, stages that run at the same time take turns, a call of `compute` each.
         See `imgtool.runtime.memory.halving`; `size` 0 asks `rows_at_once`.
         """
         from imgtool.runtime.memory import halving
 
-        return halving(compute, rows, size or self.rows_at_once(len(rows)))
+        def in_turn(part: Sequence[T]) -> Sequence[R]:
+            with self.shared.turns.turn():
+                return compute(part)
+
+        alone = in_turn if self.torch_device.type == "cpu" else compute
+        return halving(alone, rows, size or self.rows_at_once(len(rows)))
 
     def retry_broken(
         self,

@@ -1,4 +1,4 @@
-"""Loaded models, shared by the stages of a process."""
+"""What the stages of a process share: loaded models, and the CPU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar, cast
+
+from imgtool.runtime.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -26,9 +28,14 @@ class Shared:
 
     Safe to use from several threads: two that want one key load it once, two that want different
     keys load at the same time.
+
+    Attributes
+    ----------
+    turns : for computing on the CPU.
     """
 
     def __init__(self) -> None:
+        self.turns = Turns()
         self._entries: dict[Hashable, _Entry] = {}
         self._lock = threading.Lock()
 
@@ -63,5 +70,5 @@ class Shared:
 
 @lru_cache(maxsize=1)
 def process_shared() -> Shared:
-    """The models of this process."""
+    """What all stages of this process share."""
     return Shared()
