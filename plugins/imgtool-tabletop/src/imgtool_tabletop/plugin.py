@@ -1,4 +1,4 @@
-"""What this plugin registers: models by alias, their trainers, and a bench suite."""
+"""What this plugin registers: models by alias, their trainers, training data, and bench suites."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from imgtool_tabletop import WEIGHTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+VIEWS = ("pairs", "defocus", "cameras", "instances", "edits", "scales", "leaves", "textures")
 LICENCE = {"licence": "Apache-2.0", "resolution": "64x64"}
 
 
@@ -41,6 +42,9 @@ def imgtool_components() -> Iterable[Component]:
         ("train.tabletop/aesthetic", "TrainAesthetic"),
     ):
         yield Component("maker", name, f"imgtool_tabletop.makers:{attribute}")
+    for view in VIEWS:
+        where = f"imgtool_tabletop.views.makers:{view.title()}Data"
+        yield Component("maker", f"data.tabletop/{view}", where)
     yield Component(
         "bench",
         "tabletop",

@@ -31,8 +31,13 @@ def sensor_grid(size: int, samples: int, device: torch.device) -> Tensor:
 
 def pinhole_rays(batch: SceneBatch, size: int, samples: int = 1) -> Rays:
     """Rays through a regular grid of `samples`^2 points in each of `size`^2 pixels."""
-    grid = sensor_grid(size, samples, batch.eye.device)
-    planar = torch.stack((grid[:, 0], -grid[:, 1], torch.ones_like(grid[:, 0])), dim=-1)
+    return rays_through(batch, sensor_grid(size, samples, batch.eye.device))
+
+
+def rays_through(batch: SceneBatch, grid: Tensor) -> Rays:
+    """Rays through sensor positions [P, 2], or [B, P, 2], in [-1, 1]: x right, y down."""
+    x, y = grid.unbind(-1)
+    planar = torch.stack((x, -y, torch.ones_like(x)), dim=-1)
     scale = torch.stack((batch.tan_half, batch.tan_half, torch.ones_like(batch.tan_half)), dim=-1)
     direction = torch.matmul(planar, batch.axes * scale[:, :, None])
     inverse = torch.rsqrt((direction * direction).sum(-1, keepdim=True))

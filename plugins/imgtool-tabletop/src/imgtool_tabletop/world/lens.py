@@ -22,9 +22,9 @@ def aperture_points(count: int, radius_m: float) -> Tensor:
 
 
 def lens_rays(batch: SceneBatch, pinhole: Rays, shift: Tensor, focus_m: float) -> Rays:
-    """Rays through the lens point `shift` [2] that meet the pinhole's in the plane of focus."""
+    """Rays through lens points `shift`, [2] or [B, 2], that meet the pinhole's in focus."""
     right, up = batch.axes[:, 0], batch.axes[:, 1]
-    move = (right * shift[0] + up * shift[1])[:, None, :]
+    move = (right * shift[..., 0:1] + up * shift[..., 1:2])[:, None, :]
     forward = batch.axes[:, 2][:, None, :]
     target = pinhole.direction * (focus_m / pinhole.cosine)[..., None] - move
     direction = target / target.norm(dim=-1, keepdim=True)

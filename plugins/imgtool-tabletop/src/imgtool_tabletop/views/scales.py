@@ -1,0 +1,71 @@
+"""Large pictures and small ones of the same thing, at any scale."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from imgtool.api import BadParams
+from imgtool_tabletop.views.degrade import PRESETS, degrade, draw, sharpened
+from imgtool_tabletop.views.leaves import Leaves
+from imgtool_tabletop.views.params import LeavesParams, ScalesParams, SceneParams, TexturesParams
+from imgtool_tabletop.views.resize import resize
+from imgtool_tabletop.views.scenes import Pairs
+from imgtool_tabletop.views.textures import Textures
+from imgtool_tabletop.views.view import Example, Kind, Layer, View, quantised
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Scales(View[ScalesParams]):
+    """Pairs for super-resolution, and at scale 1 for restoration."""
+
+    name = "scales"
+    layers: ClassVar = (
+        Layer("large", Kind.PICTURE, "[3, H, W]"),
+        Layer("small", Kind.PICTURE, "[3, h, w], h = H / scale to the nearest whole number"),
+        Layer("scale", Kind.NUMBERS, "[], as drawn; H / h differs by the rounding"),
+    )
+
+    def __init__(self, params: ScalesParams) -> None:
+        """Raises BadParams where `high` is below `low`."""
+        if params.high < params.low:
+            raise BadParams(
+                f"high {params.high} is below low {params.low}", "Give --low and --high"
+            )
+        super().__init__(params)
+        self.source = _source(params)
+
+    def example(self, index: int) -> Example:
+        """Picture `index` of the source, and what its record says became of it."""
+        rng, params = self.rng(index), self.params
+        source = self.source.example(index)
+        large = source.values["image"] / 255.0  # type: ignore[operator]
+        if params.sharpen:
+            large = quantised(sharpened(large)) / 255.0
+        scale = rng.uniform(params.low, params.high)
+        side = max(1, math.floor(params.size / scale + 0.5))
+        record: dict[str, Any] = {"source": params.source, "kind": params.degradation}
+        if params.degradation in PRESETS:
+            record |= draw(PRESETS[params.degradation], rng)
+            small = degrade(large, side, side, record)
+        else:
+            small = quantised(resize(large, side, side, params.degradation))
+        values: dict[str, Tensor | str] = {
+            "large": quantised(large),
+            "small": small,
+            "scale": torch.tensor(scale),
+        }
+        return Example(index, values, {"degradation": record, "source": dict(source.record)})
+
+
+def _source(params: ScalesParams) -> View[Any]:
+    count, size, seed = params.count, params.size, params.seed
+    if params.source == "leaves":
+        return Leaves(LeavesParams(count, size, seed))
+    if params.source == "textures":
+        return Textures(TexturesParams(count, size, seed))
+    return Pairs(SceneParams(count, size, seed, params.held_out))
