@@ -111,6 +111,24 @@ class Tab:
                 clickCount=1,
             )  # fmt: skip
 
+    def point(self, selector: str) -> None:
+        """Move the pointer to the middle of an element that is in view."""
+        box = self.see(
+            f"(() => {{ const b = document.querySelector({json.dumps(selector)})"
+            ".getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
+
+    def pick(self, selector: str, path: Path) -> None:
+        """Choose a file in a control, as its dialog would."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
+    def save_into(self, folder: Path) -> None:
+        """Let the page save files into a folder."""
+        self.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
     def choose(self, selector: str, value: str) -> None:
         """Set a control as a user would, its event included."""
         self.see(

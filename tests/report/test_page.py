@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import CHROMIUM, Tab, browser
+from browser import CHROMIUM
 from studio import HOSTILE, data_of
 from test_report import command_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from studio import Studio
@@ -47,29 +46,6 @@ FAINT = """
   }).filter(([, ratio]) => ratio < 4.5);
 })()
 """  # noqa: E501
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    """One tab of one browser for all tests here."""
-    with browser(tmp_path_factory.mktemp("profile")) as tab:
-        yield tab
-
-
-@pytest.fixture
-def open_page(tab: Tab) -> Iterator[Any]:
-    """Opens a page afresh; nothing may have been fetched or complained about in the end."""
-
-    def opened(path: Path, width: int = 1280, scheme: str = "light") -> Tab:
-        tab.resize(width, 800, scheme)
-        tab.open(path)
-        return tab
-
-    tab.requests.clear()
-    tab.complaints.clear()
-    yield opened
-    assert tab.complaints == []
-    assert {url.rsplit("/", 1)[-1] for url in tab.requests} <= {"search.html", "sweep.html"}
 
 
 def scores_of(page: Path) -> dict[str, float]:
@@ -178,8 +154,14 @@ def test_every_text_can_be_read(studio: Studio, open_page: Any, scheme: str) -> 
     tab = open_page(studio.sweep, scheme=scheme)
     ground = tab.see("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    tab.press("d")
     assert tab.see(FAINT) == []
-    tab.press("j", "Enter", "s", "?")
+    tab.press("Escape", "j", "Enter", "s", "?")
+    assert tab.see(FAINT) == []
+    tab = open_page(studio.sweep, scheme=scheme)
+    tab.press("b")
+    assert tab.see(FAINT) == []
+    tab.press("Enter")
     assert tab.see(FAINT) == []
 
 
@@ -192,6 +174,10 @@ def test_a_narrow_window_shows_everything(studio: Studio, open_page: Any) -> Non
     assert tab.see(over) == []
     tab.press("j", "Enter", "s")
     assert tab.see(IS_OPEN) and tab.see(over) == []
+    tab.press("Escape", "d")
+    assert tab.see(over) == []
+    tab.press("b", "Enter")
+    assert tab.see(over) == []
 
 
 def test_pictures_wait_until_they_are_near(studio: Studio, open_page: Any) -> None:

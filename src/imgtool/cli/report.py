@@ -3,6 +3,7 @@
 Examples
 --------
 imgtool report runs.zarr -o report.html
+imgtool report plain sharp
 imgtool report s.zarr --run 'demo-steps=*'
 """
 
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgtool.cli.output import Output
-from imgtool.errors import InputMissing, OutputUnwritable, UnknownComponent
+from imgtool.errors import InputMissing, OutputUnwritable, UnknownComponent, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("what", default="-", metavar="[RUN|STORE|-]")
+@click.argument("what", nargs=-1, metavar="[RUN...|STORE|-]")
 @click.option(
     "--run",
     "runs",
@@ -47,12 +48,16 @@ if TYPE_CHECKING:
 )
 @click.pass_context
 def report(
-    ctx: click.Context, what: str, runs: tuple[str, ...], output: str, thumb: int | None
+    ctx: click.Context,
+    what: tuple[str, ...],
+    runs: tuple[str, ...],
+    output: str,
+    thumb: int | None,
 ) -> None:
-    """Write one HTML page about a RUN, runs of a STORE, or '-', the run of an upstream's stream.
+    """Write one HTML page about RUNs, runs of a STORE, or '-', the run of an upstream's stream.
 
-    The page holds all that it needs: pictures of every stage, scores, texts, and the command that
-    makes each picture again.
+    The page holds all that it needs: pictures of every stage, scores and how they are spread,
+    texts, the command that makes each picture again, and a blind comparison of two runs.
     """
     from imgtool.cli.loaded import load_registry
     from imgtool.pictures.writer import write_unless_equal
@@ -77,25 +82,31 @@ def report(
     )
 
 
-def _named(what: str, runs: tuple[str, ...]) -> tuple[Store, list[str]]:
+def _named(what: tuple[str, ...], runs: tuple[str, ...]) -> tuple[Store, list[str]]:
     """The store and the names of runs in it that the arguments mean.
 
     Raises
     ------
+    UsageError : there is more beside a store or a stream.
     InputMissing, StoreNotFound, UnknownComponent, InputEmpty : as the names say.
     """
     from imgtool import inputs
     from imgtool.store import Store
     from imgtool.unnamed import unnamed_store
 
-    if what == "-":
+    alone = next((one for one in what if one == "-" or inputs.is_path(one)), None if what else "-")
+    if alone and len(what) > 1:
+        raise UsageError(
+            f"{alone!r} is given beside other runs", "imgtool report STORE --run A --run B"
+        )
+    if alone == "-":
         path, runs = _of_stream(runs)
-    elif inputs.is_path(what):
-        if not Path(what).exists():
-            raise InputMissing(f"there is no store {what!r}")
-        path = Path(what)
+    elif alone:
+        if not Path(alone).exists():
+            raise InputMissing(f"there is no store {alone!r}")
+        path = Path(alone)
     else:
-        path, runs = unnamed_store(), (what, *runs)
+        path, runs = unnamed_store(), (*what, *runs)
     store = Store.open(path, "r")
     return store, list(dict.fromkeys(_matching(store, runs)))
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 HOLE = re.compile(r"\{\{(\w+)\}\}")
 # In this order: each names things of those before it at once, of others when it is called.
-SCRIPTS = ("data", "grid", "tools", "zoom", "facts", "keys")
+SCRIPTS = (
+    "data", "grid", "tools", "zoom", "facts", "charts", "scatter", "pairs", "votes", "vote", "keys",
+)  # fmt: skip
+STYLES = ("page", "charts", "vote")
 
 
 def page(report: Report) -> bytes:
@@ -27,7 +30,7 @@ def page(report: Report) -> bytes:
     Texts of rows are in it as JSON alone, so that none of them can end the element they are in;
     its policy lets no script run and no style hold but its own, and nothing be fetched.
     """
-    style, script = _part("page.css"), _script()
+    style, script = "".join(_part(f"{name}.css") for name in STYLES), _script()
     data = as_json(report)
     policy = (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; "

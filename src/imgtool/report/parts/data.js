@@ -2,19 +2,22 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
-const tools = at("tools"), grid = at("grid"), zoom = at("zoom");
+const tools = at("tools"), grid = at("grid"), zoom = at("zoom"), vote = at("vote");
 const SOURCE = 0; // the hole of a command that takes the source row, as in model.py
 const SMALL = 128; // pictures no larger, in pixels, are shown with sharp pixels
 
-/** An element. Texts become text nodes: nothing of a row is ever read as HTML. */
-function el(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
+/** Gives an element its content. Texts become text nodes: nothing of a row is ever read as HTML. */
+function filled(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
   }
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 }
+
+const el = (name, attributes = {}, ...children) => filled(document.createElement(name), attributes, children);
+const svg = (name, attributes = {}, ...children) => filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+const option = (value, text) => el("option", { value }, text);
 
 function number(value) {
   if (value === null) return "none";

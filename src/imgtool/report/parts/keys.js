@@ -60,6 +60,14 @@ const GRID_KEYS = {
   "/": () => { tools.search.focus(); tools.search.select(); },
   "?": openHelp,
   v: () => { at("sheet").checked = !at("sheet").checked; drawSheet(); },
+  d: toggleCharts, b: openVote,
+};
+
+const POINT_KEYS = {
+  ...GRID_KEYS,
+  ArrowRight: () => movePoint("x", 1), ArrowLeft: () => movePoint("x", -1),
+  ArrowUp: () => movePoint("y", -1), ArrowDown: () => movePoint("y", 1),
+  Enter: () => openPoint(dots.point), " ": () => openPoint(dots.point),
 };
 
 const ZOOM_KEYS = {
@@ -67,6 +75,16 @@ const ZOOM_KEYS = {
   ArrowRight: () => turn(1), ArrowLeft: () => turn(-1),
   s: toggleCompare, c: copy, "?": openHelp,
 };
+
+const VOTE_KEYS = {
+  1: () => castVote("left"), 2: () => castVote("right"), 0: () => castVote("tie"), u: undoVote, "?": openHelp,
+};
+
+function keysFor(target) {
+  if (vote.open) return VOTE_KEYS;
+  if (zoom.open) return ZOOM_KEYS;
+  return target.point ? POINT_KEYS : GRID_KEYS;
+}
 
 const isArrow = (key) => key.startsWith("Arrow") || key === "Home" || key === "End";
 
@@ -78,25 +96,27 @@ function isTaken({ key, target: { tagName, type, id } }) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || at("help").open) return;
-  if (event.key === "Escape" && (zoom.open || tools.contains(event.target))) return goBack(event);
+  if (event.key === "Escape") return goBack(event);
   if (isTaken(event)) return;
-  const act = (zoom.open ? ZOOM_KEYS : GRID_KEYS)[event.key];
+  const act = keysFor(event.target)[event.key];
   if (!act) return;
   event.preventDefault();
   act();
 });
 
-/** From the zoom or the tools to the rows. */
+/** From a dialog to what it covers; from the tools or the charts to the rows. */
 function goBack(event) {
+  if (![vote, zoom].some((dialog) => dialog.open) && ![tools, charts].some((part) => part.contains(event.target))) return;
   event.preventDefault();
-  if (zoom.open) leave();
+  if (vote.open) vote.close();
+  else if (zoom.open) leave();
   else if (here) goTo(here.line, here.column);
 }
 
 /** Back to the row last seen, before the next key: the dialog's own close event comes later. */
 function leave() {
   zoom.close();
-  goTo(seen.line, seen.column);
+  comeBack(seen.line, seen.column);
 }
 
 function measure() {
@@ -109,6 +129,8 @@ function start() {
   layColumns();
   drawRuns();
   drawTools();
+  layCharts();
+  layVote();
   drawSheet();
   arrange();
 }

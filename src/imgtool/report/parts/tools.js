@@ -6,7 +6,6 @@ let sorted = ""; // how they were sorted last
 const visible = () => inOrder.filter((line) => !line.hidden);
 
 function drawTools() {
-  const option = (value, text) => el("option", { value }, text);
   tools.sort.append(option("", "as given"), option("prompt", "prompt, A to Z"));
   scoreKeys.forEach((key, index) => {
     tools.sort.append(option(`-${index}`, `${key.label}, greatest first`), option(`+${index}`, `${key.label}, least first`));
@@ -74,6 +73,7 @@ function arrange() {
   at("count").textContent = shown === lines.length ? all : `${shown} of ${all}`;
   at("nothing").hidden = shown > 0;
   rove();
+  drawCharts();
 }
 
 function clearTools() {

@@ -1,6 +1,7 @@
 // The zoom: one picture large, or two with a line between them that moves.
 
 let seen = null; // the row, what can be shown for it, which two of these are, the stage asked for
+let comeBack = null; // what leaving the zoom does with the row last seen and its stage
 
 /** Pictures that can be put beside those of a row: its own, then those of its siblings. */
 function offers(line) {
@@ -17,7 +18,8 @@ function besides(line, all, right) {
   return twin >= 0 ? twin : right > 0 ? right - 1 : Math.min(1, all.length - 1);
 }
 
-function openZoom(line, column) {
+/** Zooms a row; `back` takes the keyboard to the row last seen: where it is not given, in the grid. */
+function openZoom(line, column, back = goTo) {
   const all = offers(line);
   const right = Math.max(all.findIndex((offer) => offer.line === line && offer.column === column), 0);
   // The stage asked for stays in mind on the way past rows that did not get so far.
@@ -25,6 +27,7 @@ function openZoom(line, column) {
   fillPickers();
   drawZoom();
   if (zoom.open) return;
+  comeBack = back;
   zoom.showModal();
   zoom.focus();
   at("facts").scrollTop = 0;
@@ -34,7 +37,7 @@ function fillPickers() {
   for (const pick of [at("left-pick"), at("right-pick")]) {
     const parts = [["This row", (offer) => offer.line === seen.line], ["Rows beside it", (offer) => offer.line !== seen.line]];
     pick.replaceChildren(...parts.map(([label, isIn]) => {
-      const options = seen.all.flatMap((offer, index) => (isIn(offer) ? [el("option", { value: index }, offer.text)] : []));
+      const options = seen.all.flatMap((offer, index) => (isIn(offer) ? [option(index, offer.text)] : []));
       return options.length ? el("optgroup", { label }, ...options) : null;
     }).filter(Boolean));
   }
