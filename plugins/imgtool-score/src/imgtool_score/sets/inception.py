@@ -163,15 +163,20 @@ def _tensor(state: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> T
 
 def features(x: Tensor, weights: Weights) -> Tensor:
     """[B, 2048] of [B, 3, H, W] in -1..1; H, W 299 for FID, at least 75."""
+    x = stem(x, weights)
+    for block in BLOCKS:
+        x = block_of(x, block, weights)
+    return x.mean((2, 3))
+
+
+def stem(x: Tensor, weights: Weights) -> Tensor:
+    """What comes before the blocks: [B, 192, 35, 35] of [B, 3, 299, 299]."""
     for conv in STEM[:3]:
         x = _apply(x, conv, weights)
     x = F.max_pool2d(x, 3, 2)
     for conv in STEM[3:]:
         x = _apply(x, conv, weights)
-    x = F.max_pool2d(x, 3, 2)
-    for block in BLOCKS:
-        x = block_of(x, block, weights)
-    return x.mean((2, 3))
+    return F.max_pool2d(x, 3, 2)
 
 
 def block_of(x: Tensor, block: str, weights: Weights) -> Tensor:

@@ -34,12 +34,13 @@ class Request:
     ----------
     pictures, reference : folder, store or file of statistics; no reference: only save.
     extractor, model : empty: those of a file of statistics that is given, else the default.
-    patches : what is cut out; None: as in a file of statistics, else whole pictures.
+    patches : what is cut out; a count of 0: whole pictures.
     autoencoder : makes the reference out of the pictures; a model reference.
     infinite : whether to extrapolate FID.
     skip : whether to leave out pictures that cannot be read.
     save : where to write the statistics of `pictures`.
     batch : squares to compute at once.
+    subsets, subset_size, seed : of KID.
     """
 
     measure: Measure
