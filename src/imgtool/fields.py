@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MOST_NESTING = 32
 
@@ -24,7 +28,8 @@ class Field:
 
     Attributes
     ----------
-    name : column name; `score.<metric>` for scores.
+    name : column name; `score.<metric>` for scores. `score.*`, produced, stands for any of them:
+        parameters say which come.
     kind : where and how values are kept.
     dims : dimension names of one row's array, such as `("C", "h", "w")`; empty for scalars.
     dtype : numpy dtype name of an array field; empty: any dtype, kept as it comes.
@@ -80,6 +85,18 @@ KNOWN: dict[str, Field] = {
 def score(metric: str) -> Field:
     """The field of one metric's scores."""
     return Field(f"score.{metric}", Kind.NUMBER, summary=f"Score by {metric}.")
+
+
+def is_named(name: str, declared: Iterable[Field]) -> bool:
+    """Whether a column is one of the `declared` fields, or one that a `score.*` stands for."""
+    return is_among(name, [field.name for field in declared])
+
+
+def is_among(name: str, names: Iterable[str]) -> bool:
+    """Whether `name` is one of `names`, of which `score.*` stands for every score."""
+    return any(
+        name == other or (other.endswith(".*") and name.startswith(other[:-1])) for other in names
+    )
 
 
 def optional(field: Field) -> Field:

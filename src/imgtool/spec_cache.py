@@ -198,7 +198,7 @@ def _environment_stamp() -> str:
 def _plugin_stamp(plugin: Plugin, environment: str) -> str:
     """Changes whenever a file of the plugin, or the way in which specs are computed, does."""
     here = Path(__file__).parent
-    own = [here / f"{name}.py" for name in ("declared", "specs", "specdump", "stage", "fields")]
+    own = [here / f"{name}.py" for name in ("declared", "specs", "specdump", "stages", "fields")]
     files = [*own, *_python_files(plugin.root)]
     stats = [[str(file), *_stat(file)] for file in files]
     return _digest([FORMAT, sys.version, asdict(plugin), sorted(stats), environment])

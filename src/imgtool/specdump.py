@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
         try:
             _dump(module, dist, file)
         except BaseException as err:  # noqa: BLE001 - the border to a plugin, exits included
-            _write(file, {"broken": _reason(err)})
+            _write(file, {"broken": _reason(err, module)})
         _write(file, {"end": True})
     return 0
 
@@ -57,7 +58,7 @@ def _dump(module: str, dist: str, file: IO[str]) -> None:
         _write(file, {"component": asdict(component)})
     for component in components:
         if component.kind in KINDS_WITH_SPEC:
-            _dump_spec(component, file)
+            _dump_spec(component, module, file)
 
 
 def _classes(plugin: ModuleType) -> list[Component]:
@@ -79,7 +80,7 @@ def _classes(plugin: ModuleType) -> list[Component]:
     return found
 
 
-def _dump_spec(component: Component, file: IO[str]) -> None:
+def _dump_spec(component: Component, module: str, file: IO[str]) -> None:
     name = {"kind": component.kind, "name": component.name}
     _write(file, {"trying": name})
     try:
@@ -89,14 +90,29 @@ def _dump_spec(component: Component, file: IO[str]) -> None:
         elif component.kind != "train":
             raise DeclarationError(f"{component.where} is no Stage or Maker class")
     except BaseException as err:  # noqa: BLE001 - the border to a plugin, exits included
-        _write(file, {"unusable": {**name, "reason": _reason(err)}})
+        _write(file, {"unusable": {**name, "reason": _reason(err, module)}})
 
 
-def _reason(err: BaseException) -> str:
-    lines = str(err).strip().splitlines()
+def _reason(err: BaseException, module: str) -> str:
+    lines = str(err.msg if isinstance(err, SyntaxError) else err).strip().splitlines()
+    what = f"{type(err).__name__}: {lines[0] if lines else ''}".rstrip(": ")
     if isinstance(err, SystemExit):
-        return f"it exited with {err.code!r}"
-    return f"{type(err).__name__}: {lines[0] if lines else ''}".rstrip(": ")
+        what = f"it exited with {err.code!r}"
+    place = _place(err, module)
+    return f"{what} ({place})" if place else what
+
+
+def _place(err: BaseException, module: str) -> str:
+    """File and line of the plugin's own code that raised, or called what raised; else empty."""
+    if isinstance(err, SyntaxError):
+        return f"{err.filename}:{err.lineno}"
+    package = module.partition(".")[0]
+    places = [
+        f"{frame.filename}:{frame.lineno}"
+        for frame in traceback.extract_tb(err.__traceback__)
+        if frame.filename == module or package in Path(frame.filename).with_suffix("").parts
+    ]
+    return places[-1] if places else ""
 
 
 def _write(file: IO[str], line: dict[str, Any]) -> None:

@@ -7,21 +7,34 @@ fails: what comes before must be kept.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from imgtool.plugin_kit.check import ON_DECLARATION, ON_RESULTS, Finding, State, check_plugin
+from imgtool.plugin_kit.check import (
+    ON_DECLARATION,
+    ON_RESULTS,
+    Finding,
+    State,
+    check_plugin,
+    summary,
+)
 from imgtool.registry import Registry
-from imgtool.spec_cache import file_plugin
+from imgtool.spec_cache import OWN, discover, file_plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import Imgtool
 
 BROKEN = Path(__file__).parent / "broken"
+PLUGINS = Path(__file__).parents[2] / "plugins"
 REASONS = {
-    "loads": ("loads", "KeyError: 'sepia'"),
+    "loads": ("loads", f"KeyError: 'sepia' ({BROKEN / 'loads.py'}:11)"),
     "import": ("import", "loads numpy"),
     "declares": ("declares", "declares 'image' otherwise than imgtool.api does"),
     "help": ("help", "no help for loud"),
@@ -87,24 +100,113 @@ def test_findings_are_json_lines(imgtool: Imgtool) -> None:
 
     assert rows["runs"]["state"] == "failed"
     assert rows["runs"]["hint"] == "return the batch"
-    assert rows["resume"]["state"] == "not applicable"
+    assert rows["resume"]["state"] == "not run"
     assert {row["schema"] for row in rows.values()} == {"imgtool.check/1"}
 
 
-def test_imgtools_own_stages_keep_every_rule(imgtool: Imgtool) -> None:
-    answer = imgtool("plugin", "check", "imgtool")
-
-    assert answer.status == 0, answer.out + answer.err
-    assert answer.err == "every rule is kept\n"
-
-
-@pytest.mark.parametrize("plugin", ["imgtool-rewrite", "imgtool-tabletop", "imgtool-generate"])
-def test_a_first_party_plugin_keeps_every_rule(imgtool: Imgtool, plugin: str) -> None:
-    answer = imgtool(
-        "plugin", "check", plugin, env={"IMGTOOL_PLUGINS": f"{plugin},imgtool-tabletop"}
+@pytest.mark.timeout(900)  # some twenty stages, two killed runs each
+def test_every_stage_of_ours_keeps_every_rule_and_none_is_left_out(world: Path) -> None:
+    names = [OWN, *sorted(folder.name for folder in PLUGINS.iterdir())]
+    code = (
+        "import sys; from imgtool.cli.main import run; "
+        "sys.exit(sum(run(['plugin', 'check', name]) for name in sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *names],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "IMGTOOL_PLUGINS": ",".join(names[1:])},
+        check=False,
     )
 
-    assert answer.status == 0, answer.out + answer.err
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == "every rule is kept\n" * len(names)
+
+
+def test_a_failing_import_is_named_by_file_and_line(
+    make_plugin: Callable[[str, dict[str, str]], Path],
+) -> None:
+    hook = (
+        "from imgtool.api import Component, hookimpl\n@hookimpl\ndef imgtool_components():\n"
+        "    yield Component('stage', 'deep.toy', 'deep_plugin.stage:Toy')\n"
+    )
+    root = make_plugin(
+        "deep-plugin",
+        {"plugin.py": hook, "stage.py": "\nimport deep_plugin.maths\n",
+         "maths.py": "\n\nimport no_such_thing\n"},
+    )  # fmt: skip
+    plugin = next(item for item in discover() if item.dist == "deep-plugin")
+    found = next(check_plugin(plugin, Registry.load(), [], {}))
+
+    assert (found.check, found.subject) == ("loads", "deep.toy")
+    assert found.reason.endswith(f"No module named 'no_such_thing' ({root / 'maths.py'}:3)")
+
+
+NEEDY = """
+from dataclasses import dataclass
+from typing import Annotated
+
+from imgtool.api import PROMPT, Help, ModelRef, Stage
+
+@dataclass(frozen=True)
+class Params:
+    model: Annotated[str, Help("Its weights."), ModelRef("toy")] = ""
+
+class Needy(Stage[Params]):
+    id, summary = "needy.toy", "Do nothing with a model."
+    consumes, produces = (PROMPT,), (PROMPT,)
+
+    def open(self, params, runtime):
+        runtime.model(params.model, "toy")
+
+    def process(self, batch):
+        return batch
+"""
+MODELS = """
+    @classmethod
+    def check_models(cls, folder):
+        file = folder / "toy.safetensors"
+        head = b'{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
+        file.write_bytes(len(head).to_bytes(8, "little") + head + bytes(1))
+        return {"model": str(file)}
+"""
+
+
+def findings(file: Path, **given: object) -> dict[str, Finding]:
+    plugin, registry = file_plugin(str(file)), Registry.load([str(file)])
+    stages = [spec for spec in registry.specs("stage") if spec.dist == plugin.dist]
+    found = check_plugin(plugin, registry, stages, {"needy.toy": given})
+    return {finding.check: finding for finding in found}
+
+
+def test_a_stage_whose_model_is_nowhere_is_not_run_and_the_last_line_says_so(
+    imgtool: Imgtool, world: Path
+) -> None:
+    (world / "needy.py").write_text(NEEDY)
+    answer = imgtool("plugin", "check", "needy.py")
+    (line,) = [line for line in answer.lines if " runs " in line]
+
+    assert answer.status == 0
+    assert "not run         no toy model is named; give its class check_models" in line
+    assert answer.err == "no rule is broken, but 10 were not run: needy.toy\n"
+
+
+def test_a_stage_is_tried_on_models_that_it_makes_unless_others_are_given(world: Path) -> None:
+    (world / "needy.py").write_text(NEEDY + MODELS)
+
+    kept = {State.OK, State.NOT_APPLICABLE}
+    assert {found.state for found in findings(world / "needy.py").values()} == kept
+    assert findings(world / "needy.py", model="mine")["runs"].reason.startswith("no model 'mine'")
+
+
+def test_the_summary_counts_what_failed_and_what_was_not_run() -> None:
+    ok, failed = Finding("a", "help", State.OK), Finding("a", "runs", State.FAILED)
+    not_run = [Finding(name, "seed", State.NOT_RUN) for name in ("b", "a", "b")]
+
+    assert summary([ok]) == "every rule is kept"
+    assert summary([ok, failed]) == "1 failed"
+    assert summary([ok, *not_run]) == "no rule is broken, but 3 were not run: b, a"
+    assert summary([failed, *not_run]) == "1 failed, 3 were not run: b, a"
 
 
 def test_one_stage_is_checked_with_parameters_that_are_given(imgtool: Imgtool) -> None:

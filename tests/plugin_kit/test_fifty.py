@@ -36,6 +36,6 @@ def test_fifty_plugins_of_which_ten_are_broken_are_imported_once_and_never_again
     states = {row["plugin"]: row for row in rows}
     assert {name for name, row in states.items() if row["state"] != "ok"} == set(broken)
     reasons = {states[name]["problem"] for name in broken}
-    assert "RuntimeError: no colours today" in reasons
+    assert any(reason.startswith("RuntimeError: no colours today (") for reason in reasons)
     assert any("7" in reason for reason in reasons)
     assert any("did not end in 1 s" in reason for reason in reasons)

@@ -30,9 +30,9 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a CLIPModel of random weights, its tokenizer and its preprocessing."""
-    import tiny_scorers
+    from imgtool_score.tiny import save_clip
 
-    return tiny_scorers.save_clip(tmp_path_factory.mktemp("models") / "clip")
+    return save_clip(tmp_path_factory.mktemp("models") / "clip")
 
 
 @pytest.fixture(scope="session")

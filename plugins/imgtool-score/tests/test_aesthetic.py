@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from tiny_scorers import pictures, save_head
+from tiny_scorers import pictures
 
 from imgtool.api import Batch, ModelUnusable
 from imgtool_score.aesthetic import Aesthetic, AestheticParams
 from imgtool_score.head import INDICES, fold, layers
+from imgtool_score.tiny import save_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tiny_scorers import pictures, save_head
+from tiny_scorers import pictures
 
 from imgtool.api import BadParams, Batch
 from imgtool_score.aesthetic import Aesthetic, AestheticParams
 from imgtool_score.looks import Iqa, IqaParams
 from imgtool_score.several import TAKES, All, AllParams, parsed
 from imgtool_score.similarity import Clip, ClipParams
+from imgtool_score.tiny import save_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_scorers import MEAN, STD, pictures, save_clip
+from tiny_scorers import pictures
 
 from imgtool.api import Batch, ModelUnusable, NeedsConsent
 from imgtool_score.similarity import (
@@ -25,6 +25,7 @@ from imgtool_score.similarity import (
     scaled,
     softmax,
 )
+from imgtool_score.tiny import MEAN, STD, save_clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_scorers import MEAN, STD, pictures, save_imagereward
+from tiny_scorers import pictures
 
 from imgtool.api import Batch, ModelUnusable
 from imgtool_score.imagereward import standard
 from imgtool_score.reward import ImageReward, RewardParams
+from imgtool_score.tiny import MEAN, STD, save_imagereward
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_scorers import pictures, save_clip
+from tiny_scorers import pictures
 
 from imgtool.api import Batch, ModelUnusable
 from imgtool_score.similarity import Clip, ClipParams, Hps, HpsParams
+from imgtool_score.tiny import save_clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable

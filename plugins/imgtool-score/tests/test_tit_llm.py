@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from chat_server import ChatServer
-from tiny_scorers import pictures, save_llm
+from tiny_scorers import pictures
 
 from imgtool.api import BadParams, Batch
 from imgtool_score.consistency import TitLlm, TitLlmParams
 from imgtool_score.judging import AS_DIGIT, question, read_answer
+from imgtool_score.tiny import save_llm
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,13 @@ import pytest
 import torch
 from chat_server import ChatServer
 from PIL import Image
-from tiny_scorers import pictures, save_blip_vqa, save_git
+from tiny_scorers import pictures, save_blip_vqa
 
 from imgtool.api import BadParams, Batch, EndpointDown, ModelUnusable
 from imgtool_score.asking import TEMPLATE, Vqa, VqaParams
 from imgtool_score.decompose import Question, given_questions, questions_of, settled
 from imgtool_score.seeing import Ask
+from imgtool_score.tiny import save_git
 
 if TYPE_CHECKING:
     from collections.abc import Callable

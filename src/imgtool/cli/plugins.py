@@ -73,7 +73,7 @@ def check(
     ctx: click.Context, name: str, only: str | None, settings: tuple[str, ...], as_json: bool
 ) -> int:
     """Try every stage of a plugin against the rules that all stages keep."""
-    from imgtool.plugin_kit.check import State, check_plugin
+    from imgtool.plugin_kit.check import State, check_plugin, summary
 
     registry, checked = _plugin_named(ctx, name)
     every = [spec for spec in registry.specs("stage") if spec.dist == checked.dist]
@@ -84,11 +84,12 @@ def check(
             f"{name} has no stage {only!r}",
             f"{near(only, known)}Stages: {', '.join(known) or 'none'}",
         )
-    output, failed = Output.plain(as_json), 0
+    output, found = Output.plain(as_json), []
     for finding in check_plugin(checked, registry, stages, _settings(settings, stages)):
-        failed += finding.state is State.FAILED
+        found.append(finding)
         _show(finding, output, as_json)
-    output.note(f"{failed} failed" if failed else "every rule is kept")
+    output.note(summary(found))
+    failed = any(finding.state is State.FAILED for finding in found)
     return Status.ROWS_FAILED if failed else Status.DONE
 
 

@@ -81,7 +81,7 @@ class Instance:
 def providers(registry: Registry, field: str) -> list[str]:
     """Ids of the installed stages that produce `field`."""
     specs = registry.specs("stage")
-    return sorted({spec.id for spec in specs if field in {f.name for f in spec.produces}})
+    return sorted({spec.id for spec in specs if fields.is_named(field, spec.produces)})
 
 
 def resolve_instances(
@@ -134,7 +134,7 @@ class _Chain:
         upstream = self._upstream(use)
         have = self.source_fields if upstream is None else self.fields[upstream]
         for field in spec.consumes:
-            if field.name in have or field.optional:
+            if field.optional or fields.is_among(field.name, have):
                 continue
             if field.name == fields.IMAGE.name and fields.LATENTS.name in have:
                 upstream = self._append(self._decode_for(upstream), upstream, inserted=True)

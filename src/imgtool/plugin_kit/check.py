@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.plugin_kit import declaration, results, sameness
-from imgtool.plugin_kit.trial import Broken, NotApplicable, Trial, first_line
+from imgtool.plugin_kit.processes import Processes
+from imgtool.plugin_kit.trial import Broken, NotApplicable, NotHere, Trial, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,7 @@ class State(StrEnum):
     OK = "ok"
     FAILED = "failed"
     NOT_APPLICABLE = "not applicable"
+    NOT_RUN = "not run"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Finding:
     ----------
     subject : the plugin, or the id of one of its components.
     check : name of the rule.
-    reason : why it failed or does not apply; a note where it is kept.
+    reason : why it failed, does not apply or was not run; a note where it is kept.
     hint : what to do.
     """
 
@@ -87,33 +89,45 @@ def check_plugin(
     if any(not problem.name for problem in problems):
         return
     modules = [plugin.module, *(spec.where.rpartition(":")[0] for spec in stages)]
-    for module in dict.fromkeys(modules):
-        yield _finding(plugin.dist, "import", partial(declaration.light_import, module))
+    with Processes(warm=False) as light:
+        for module in dict.fromkeys(modules):
+            yield _finding(plugin.dist, "import", partial(declaration.light_import, light, module))
     makers = [spec for spec in registry.specs("maker") if spec.dist == plugin.dist]
     for spec in makers:
         yield _finding(spec.id, "help", partial(declaration.helps, spec))
-    for spec in stages:
-        yield from check_stage(spec, plugin, registry, given.get(spec.id, {}))
+    with Processes() as processes, tempfile.TemporaryDirectory(prefix="imgtool-check-") as folder:
+        for spec in stages:
+            place = Path(folder, spec.id)
+            place.mkdir()
+            params = given.get(spec.id, {})
+            yield from check_stage(Trial(spec, plugin, registry, params, place, processes))
 
 
-def check_stage(
-    spec: Spec, plugin: Plugin, registry: Registry, given: Mapping[str, object]
-) -> Iterator[Finding]:
-    """Findings about one stage. What needs results does not apply where it gives none."""
-    with tempfile.TemporaryDirectory(prefix="imgtool-check-") as folder:
-        trial = Trial(spec, plugin, registry, given, Path(folder))
-        try:
-            ran = _finding(spec.id, "runs", partial(results.runs, trial))
-            for name, rule in ON_DECLARATION.items():
-                yield _finding(spec.id, name, partial(rule, trial))
-            yield ran
-            for name, rule in ON_RESULTS.items():
-                if ran.state is State.OK:
-                    yield _finding(spec.id, name, partial(rule, trial))
-                else:
-                    yield Finding(spec.id, name, State.NOT_APPLICABLE, "it does not run")
-        finally:
-            trial.close()
+def check_stage(trial: Trial) -> Iterator[Finding]:
+    """Findings about one stage. What needs results is not run where it gives none."""
+    subject = trial.spec.id
+    try:
+        ran = _finding(subject, "runs", partial(results.runs, trial))
+        for name, rule in ON_DECLARATION.items():
+            yield _finding(subject, name, partial(rule, trial))
+        yield ran
+        for name, rule in ON_RESULTS.items():
+            if ran.state is State.OK:
+                yield _finding(subject, name, partial(rule, trial))
+            else:
+                yield Finding(subject, name, State.NOT_RUN, "needs what it makes of rows")
+    finally:
+        trial.close()
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """One line: what failed, and what could not be tried."""
+    failed = sum(finding.state is State.FAILED for finding in findings)
+    not_run = [finding.subject for finding in findings if finding.state is State.NOT_RUN]
+    if not not_run:
+        return f"{failed} failed" if failed else "every rule is kept"
+    begin = f"{failed} failed," if failed else "no rule is broken, but"
+    return f"{begin} {len(not_run)} were not run: {', '.join(dict.fromkeys(not_run))}"
 
 
 def _finding(subject: str, check: str, rule: Callable[[], str]) -> Finding:
@@ -121,6 +135,8 @@ def _finding(subject: str, check: str, rule: Callable[[], str]) -> Finding:
         return Finding(subject, check, State.OK, rule())
     except NotApplicable as err:
         return Finding(subject, check, State.NOT_APPLICABLE, str(err))
+    except NotHere as err:
+        return Finding(subject, check, State.NOT_RUN, err.reason, err.hint)
     except Broken as err:
         return Finding(subject, check, State.FAILED, err.reason, err.hint)
     except Exception as err:  # noqa: BLE001 - the border to a plugin's code

@@ -2,56 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from imgtool.errors import ImgtoolError, Status
 from imgtool.fields import KNOWN
+from imgtool.plugin_kit.processes import HEAVY
 from imgtool.plugin_kit.trial import Broken, NotApplicable, first_line
-from imgtool.specs import is_file
+from imgtool.specs import import_plugin, is_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from imgtool.plugin_kit.processes import Processes
     from imgtool.plugin_kit.trial import Trial
     from imgtool.specs import ParamSpec, Spec
 
-HEAVY = ("torch", "zarr", "numpy", "pydantic", "diffusers", "transformers")
 ID = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
 WRONG_TYPE: dict[str, object] = {
     "int": "many", "float": "many", "bool": "perhaps", "record": "text", "str": 5,
 }  # fmt: skip
-COMMAND_LIMIT_S = 240
 
 
-def light_import(module: str) -> str:
-    """Importing a module loads nothing heavy; checked in a fresh process."""
-    code = (
-        "import sys; from imgtool.specs import import_plugin; import_plugin(sys.argv[1]); "
-        f"print(*(name for name in {HEAVY!r} if name in sys.modules))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    done = subprocess.run(  # noqa: S603 - our own code, a module that was imported before
-        [sys.executable, "-P", "-c", code, module],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=COMMAND_LIMIT_S,
-        check=False,
-    )
-    if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+def light_import(processes: Processes, module: str) -> str:
+    """Importing a module loads nothing heavy.
+
+    Parameters
+    ----------
+    processes : those that have not been asked for anything heavy.
+    """
+    done = processes.run(f"{__name__}:say_heavy", module)
+    if done.status != 0:
+        last = done.err.strip().splitlines()[-1:] or ["no reason given"]
         raise Broken(f"importing {module} fails: {last[0]}", "mend the import")
-    loaded = done.stdout.splitlines()[-1].split() if done.stdout.strip() else []
+    loaded = done.out.splitlines()[-1].split()
     if loaded:
         raise Broken(
             f"importing {module} loads {', '.join(loaded)}",
             "import it inside the functions that use it, so that help stays fast",
         )
     return module
+
+
+def say_heavy(arguments: Sequence[str]) -> int:
+    """The process of `light_import`: prints what is heavy and loaded now."""
+    import_plugin(arguments[0])
+    sys.stdout.write(" ".join(name for name in HEAVY if name in sys.modules) + "\n")
+    return 0
 
 
 def helps(spec: Spec) -> str:
@@ -143,18 +141,13 @@ def _refuses(trial: Trial, param: ParamSpec, value: object) -> bool:
 def _check_command(trial: Trial, param: ParamSpec, value: object) -> None:
     """The same refusal as a user meets it."""
     text = value[0] if isinstance(value, list) else value
-    command = [sys.executable, "-m", "imgtool"]
-    if is_file(trial.plugin.module):
-        command += ["--plugin", trial.plugin.module]
+    command = ["--plugin", trial.plugin.module] if is_file(trial.plugin.module) else []
     command += [trial.spec.owned, f"--{param.name.replace('_', '-')}={text}", "--", "a cube"]
-    done = subprocess.run(  # noqa: S603 - our own command
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=COMMAND_LIMIT_S, check=False,
-    )  # fmt: skip
-    lines = done.stderr.splitlines()
-    if done.returncode != Status.USAGE or len(lines) > 2 or not lines[0].startswith("error: "):
+    done = trial.processes.run("imgtool.cli.main:main", *command)
+    lines = done.err.splitlines()
+    if done.status != Status.USAGE or len(lines) > 2 or not lines[0].startswith("error: "):
         raise Broken(
-            f"{param.name} = {value!r} ends a command with status {done.returncode} and "
+            f"{param.name} = {value!r} ends a command with status {done.status} and "
             f"{len(lines)} lines",
             "raise BadParams, a single line",
         )

@@ -1,7 +1,7 @@
 """A run of one stage in a process of its own, killed on purpose inside a batch if asked to.
 
-`python -m imgtool.plugin_kit.killed FOLDER STORE [SECONDS]`: run what `FOLDER/job.json` says into
-STORE; with SECONDS, die by SIGKILL so long after the job's fatal batch began.
+`main` is the process, `run_job` starts it: what `FOLDER/job.json` says is run into STORE; with
+SECONDS, it dies by SIGKILL so long after the job's fatal batch began.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from imgtool.engine import events
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-LIMIT_S = 900
+    from imgtool.plugin_kit.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -78,25 +77,15 @@ def write_job(folder: Path, job: Job) -> None:
 
 
 def run_job(
-    folder: Path, store: Path, kill_after_s: float | None = None
+    processes: Processes, folder: Path, store: Path, kill_after_s: float | None = None
 ) -> tuple[int, Outcome | None, str]:
     """Run a job in a process of its own: exit status, outcome if it ended well, last error line."""
-    command = [sys.executable, "-m", "imgtool.plugin_kit.killed", str(folder), str(store)]
-    if kill_after_s is not None:
-        command.append(repr(kill_after_s))
-    done = subprocess.run(  # noqa: S603 - our own module
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        timeout=LIMIT_S,
-        check=False,
-    )
-    error = done.stderr.strip().splitlines()[-1:] or [""]
-    if done.returncode != 0:
-        return done.returncode, None, error[0]
-    values = json.loads(done.stdout.splitlines()[-1])
+    delay = () if kill_after_s is None else (repr(kill_after_s),)
+    done = processes.run(f"{__name__}:main", str(folder), str(store), *delay)
+    error = done.err.strip().splitlines()[-1:] or [""]
+    if done.status != 0:
+        return done.status, None, error[0]
+    values = json.loads(done.out.splitlines()[-1])
     lists = (tuple(values[name]) for name in ("batches", "seconds", "failures"))
     return 0, Outcome(values["instance"], *lists), ""
 
@@ -174,7 +163,3 @@ def _die(after_s: float) -> None:
     timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGKILL))
     timer.daemon = True
     timer.start()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -31,8 +31,8 @@ def runs(trial: Trial) -> str:
 
 def gives_declared_fields(trial: Trial) -> str:
     """What comes out is what `produces` says, and nothing else changed."""
-    spec, made = trial.spec, trial.result
-    for field in spec.produces:
+    made = trial.result
+    for field in trial.produced:
         if len(made) and field.name not in made:
             raise Broken(
                 f"produces {field.name!r}, but does not give it",
@@ -40,8 +40,7 @@ def gives_declared_fields(trial: Trial) -> str:
             )
         for row in made:
             _check_value(field, row[field.name], row.id)
-    declared = {field.name for field in spec.produces}
-    _check_others(trial, declared)
+    _check_others(trial, {field.name for field in trial.produced})
     return ""
 
 
@@ -122,7 +121,7 @@ def _check_lineage(trial: Trial, given: Batch, made: Batch) -> None:
             raise Broken(f"row {row.id!r} is its own parent beside other children", hint)
         step = int(child) if row.id != parent else 0
         expected = (rows[parent].seed + step) % 2**63
-        if "seed" not in trial.produced and row["seed"] != expected:
+        if "seed" not in trial.names and row["seed"] != expected:
             raise Broken(f"row {row.id!r} has seed {row['seed']}, not {expected}", hint)
 
 
@@ -142,8 +141,8 @@ def leaves_inputs(trial: Trial) -> str:
 
 def scores_are_numbers(trial: Trial) -> str:
     """No NaN in scores, numbers and arrays; no infinity in scores."""
-    numbers = [f for f in trial.spec.produces if f.kind is Kind.NUMBER]
-    arrays = [f for f in trial.spec.produces if f.is_array]
+    numbers = [f for f in trial.produced if f.kind is Kind.NUMBER]
+    arrays = [f for f in trial.produced if f.is_array]
     if not numbers and not arrays:
         raise NotApplicable("gives no numbers")
     for row in trial.result:

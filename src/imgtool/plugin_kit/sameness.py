@@ -19,12 +19,12 @@ def repeats(trial: Trial) -> str:
     """Same seed, same result: here once more, opened afresh, and in another process."""
     twice = trial.once_more()
     hint = "draw from row.random(salt) or row.generator(salt) alone; keep nothing between batches"
-    how = difference(trial.result, twice, trial.produced, exact=False)
+    how = difference(trial.result, twice, trial.names, exact=False)
     if how:
         raise Broken(f"the same rows give another result the second time: {how}", hint)
     if trial.spec.scope == Scope.RUN:
         return ""
-    how = difference(*trial.first_batches(), trial.produced, exact=False)
+    how = difference(*trial.first_batches(), trial.names, exact=False)
     if how:
         raise Broken(f"the same rows give another result in another process: {how}", hint)
     return ""
@@ -44,7 +44,7 @@ def _batch_equals_singles(trial: Trial, deterministic: bool) -> str:
     _needs_parts(trial)
     whole = trial.exact if deterministic else trial.result
     parts = trial.in_parts(deterministic)
-    how = difference(whole, parts, trial.produced, exact=deterministic)
+    how = difference(whole, parts, trial.names, exact=deterministic)
     if not how:
         return "bytes equal" if deterministic else "to 0.001 of the range, 2 levels of pictures"
     alone = "a family alone" if trial.spec.scope == Scope.SIBLINGS else "a row alone"
@@ -65,7 +65,7 @@ def ignores_mates(trial: Trial) -> str:
     for deterministic in (False, True):
         whole = trial.exact if deterministic else trial.result
         among = trial.among_others(deterministic)
-        how = difference(among, whole, trial.produced, exact=deterministic)
+        how = difference(among, whole, trial.names, exact=deterministic)
         if how:
             raise Broken(
                 f"the result depends on the rows beside it: {how}",
@@ -86,7 +86,7 @@ def survives_kill(trial: Trial) -> str:
     from imgtool.store import Store
 
     whole, store = trial.folder / "unbroken.zarr", trial.killed
-    status, outcome, error = run_job(trial.folder / "job", store)
+    status, outcome, error = run_job(trial.processes, trial.folder / "job", store)
     hint = "what outlives a kill is runtime.journal: write notes there whole, and keep no state"
     if outcome is None:
         raise Broken(f"after a kill, the run ends with {status}: {error}", hint)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.batch import Batch, concatenate
 from imgtool.declared import params_type
-from imgtool.errors import BadParams, ImgtoolError
+from imgtool.errors import BadParams, EndpointDown, ImgtoolError, ModelUnusable, NeedsConsent
+from imgtool.fields import is_named
 from imgtool.params import as_json, validate
 from imgtool.plugin_kit.killed import Job, Outcome, run_here, run_job, write_job
 from imgtool.plugin_kit.samples import batch_of, disguised, sample_rows, units
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from imgtool.fields import Field
+    from imgtool.plugin_kit.processes import Processes
     from imgtool.registry import Registry
     from imgtool.spec_cache import Plugin
     from imgtool.specs import Spec
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 SHORT_S = 0.05
 # Enough to see whether a stage keeps the rules.
 SMALLEST = {"steps": 2}
+# What a stage needs and its author cannot bring along.
+NOT_HERE = (EndpointDown, ModelUnusable, NeedsConsent)
 
 
 class Broken(Exception):
@@ -44,6 +49,14 @@ class NotApplicable(Exception):
     """A rule says nothing about this stage; why."""
 
 
+class NotHere(Exception):
+    """A rule cannot be tried on this machine: the reason, and what would do."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.reason, self.hint = reason, hint
+
+
 @dataclass
 class Trial:
     """A stage of a plugin with the parameters and rows it is tried on.
@@ -52,6 +65,7 @@ class Trial:
     ----------
     given : parameters that the user set.
     folder : a private folder for everything that the trial writes.
+    processes : where it runs what must not share a process with it.
     """
 
     spec: Spec
@@ -59,6 +73,7 @@ class Trial:
     registry: Registry
     given: Mapping[str, object]
     folder: Path
+    processes: Processes
     _opened: dict[bool, Any] = field(default_factory=dict)
     _journals: int = 0
 
@@ -76,7 +91,7 @@ class Trial:
         Broken : one that is required has no value, or a value is refused.
         """
         small = {name: value for name, value in SMALLEST.items() if self.spec.param(name)}
-        params = {**small, **self.stage_class.check_params, **self.given}
+        params = {**small, **self.stage_class.check_params, **self.models, **self.given}
         missing = [p.name for p in self.spec.params if p.required and p.name not in params]
         if missing:
             raise Broken(
@@ -88,6 +103,14 @@ class Trial:
         except BadParams as err:
             raise Broken(f"its own parameters are refused: {err.message}", err.hint) from err
         return params
+
+    @cached_property
+    def models(self) -> dict[str, object]:
+        """Parameters that name weights which the stage made for this; none where the user did."""
+        folder = self.folder / "models"
+        folder.mkdir()
+        made = dict(self.stage_class.check_models(folder))
+        return {} if made.keys() & self.given.keys() else made
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -116,10 +139,21 @@ class Trial:
         """What comes of all sample rows at once with `--deterministic`."""
         return self.process(self.batch, deterministic=True)
 
+    @cached_property
+    def produced(self) -> tuple[Field, ...]:
+        """What it produces; `score.*` as the scores that it gave, if any."""
+        return tuple(item for field in self.spec.produces for item in self._given_as(field))
+
     @property
-    def produced(self) -> list[str]:
+    def names(self) -> list[str]:
         """Names of the fields to compare."""
-        return [item.name for item in self.spec.produces]
+        return [field.name for field in self.produced]
+
+    def _given_as(self, field: Field) -> list[Field]:
+        if not field.name.endswith(".*"):
+            return [field]
+        given = [name for name in self.result.columns if is_named(name, [field])]
+        return [replace(field, name=name) for name in given] or [field]
 
     def process(self, batch: Batch, deterministic: bool = False) -> Batch:
         """What the stage makes of `batch`, which it is given as a copy.
@@ -127,6 +161,7 @@ class Trial:
         Raises
         ------
         Broken : it cannot be opened, raises, fails a row, or gives no batch.
+        NotHere : it needs a model or a service that is not at hand.
         """
         return self._process(self._open(deterministic), copied(batch))
 
@@ -166,6 +201,8 @@ class Trial:
             try:
                 self._opened[deterministic] = self.fresh({}, deterministic)
             except ImgtoolError as err:
+                if isinstance(err, NOT_HERE) and not self.models:
+                    raise NotHere(err.message, MODELS_HINT) from err
                 raise Broken(f"cannot be opened: {err.message}", err.hint) from err
             except (Exception, SystemExit) as err:
                 raise Broken(f"open raises {first_line(err)}") from err
@@ -225,7 +262,7 @@ class Trial:
         delays = (typical / 2, 0.0) if typical > SHORT_S else (0.0,)
         for number, delay in enumerate(delays):
             store = self.folder / f"killed{number}.zarr"
-            status, _, _ = run_job(self.folder / "job", store, delay)
+            status, _, _ = run_job(self.processes, self.folder / "job", store, delay)
             if status < 0:
                 break
         return store
@@ -252,6 +289,7 @@ class Trial:
             stage.close()
 
 
+MODELS_HINT = "give its class check_models to try it on small ones, or name one with --set"
 SAMPLES_HINT = "if sample rows do not suit it, give its class check_rows and check_params"
 
 

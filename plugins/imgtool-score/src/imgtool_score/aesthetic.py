@@ -10,6 +10,7 @@ from imgtool_score.record import About, Scored, bytes_of, fingerprint, info, wit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy as np
     from torch import Tensor
@@ -109,6 +110,15 @@ class Aesthetic(Stage[AestheticParams]):
     def close(self) -> None:
         """Let go of the encoder."""
         self.runtime.release()
+
+    @classmethod
+    def check_models(cls, folder: Path) -> dict[str, object]:
+        """A CLIP and a head of random weights."""
+        from imgtool_score.tiny import save_clip, save_head
+
+        head, clip = folder / "head.safetensors", save_clip(folder / "clip")
+        save_head(head, 16)
+        return {"head": str(head), "model": str(clip)}
 
     @classmethod
     def weight_bytes(cls, params: AestheticParams, runtime: Runtime) -> int:

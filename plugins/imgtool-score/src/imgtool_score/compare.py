@@ -264,6 +264,13 @@ class NetComparison(Comparison[N]):
         self.runtime.release()
 
     @classmethod
+    def check_models(cls, folder: Path) -> dict[str, object]:
+        """A VGG16 of random weights."""
+        from imgtool_score.tiny import save_vgg
+
+        return {"model": str(save_vgg(folder / "vgg"))}
+
+    @classmethod
     def weight_bytes(cls, params: N, runtime: Runtime) -> int:
         """Size of the weights on disk."""
         if not params.model:

@@ -36,6 +36,8 @@ from imgtool_score.record import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from imgtool.api import Batch, Runtime
     from imgtool_score.embedding import Embedder
     from imgtool_score.judging import LocalJudge, RemoteJudge
@@ -279,6 +281,7 @@ class TitLlm(Consistency[TitLlmParams]):
     summary = "Score by a language model how well a description of the picture fits the prompt."
     # A hyphen would read as minus in the conditions of `select.where`.
     produces = (score("tit_llm"), info("tit_llm"))
+    check_params = Tit.check_params
 
     by: LocalJudge | RemoteJudge
 
@@ -322,6 +325,13 @@ class TitLlm(Consistency[TitLlmParams]):
         judge = self.params.llm or self.params.judge or self.params.served
         mark = fingerprint("tit-llm/1", self.by.digest, *self.seeing_mark)
         return About("tit_llm", f"{judge} of {self.seen_by}", mark, 0.0, 1.0)
+
+    @classmethod
+    def check_models(cls, folder: Path) -> dict[str, object]:
+        """A judge of random weights."""
+        from imgtool_score.tiny import save_llm
+
+        return {"llm": str(save_llm(folder / "llm"))}
 
     @classmethod
     def weight_bytes(cls, params: TitLlmParams, runtime: Runtime) -> int:

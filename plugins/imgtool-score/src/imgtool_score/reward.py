@@ -29,6 +29,8 @@ from imgtool_score.record import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from imgtool.api import Batch, Runtime
     from imgtool_score.imagereward import Rewarder
 
@@ -102,6 +104,13 @@ class ImageReward(Stage[RewardParams]):
     def close(self) -> None:
         """Let go of the model."""
         self.runtime.release()
+
+    @classmethod
+    def check_models(cls, folder: Path) -> dict[str, object]:
+        """A checkpoint of random weights."""
+        from imgtool_score.tiny import save_imagereward
+
+        return {"model": str(save_imagereward(folder / "reward")[0])}
 
     @classmethod
     def weight_bytes(cls, params: RewardParams, runtime: Runtime) -> int:

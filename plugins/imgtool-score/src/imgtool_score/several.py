@@ -18,13 +18,14 @@ from imgtool.api import (
     ModelRef,
     Stage,
     optional,
+    score,
 )
 from imgtool_score.asking import QUESTIONS
 from imgtool_score.compare import REFERENCE, Reference
 
 # Annotations of parameters are read when the stage is described and checked.
 from imgtool_score.consistency import EndpointUrl, Served  # noqa: TC001
-from imgtool_score.record import Against  # noqa: TC001
+from imgtool_score.record import Against, info
 
 if TYPE_CHECKING:
     from imgtool.api import Batch, Runtime
@@ -99,6 +100,7 @@ class All(Stage[AllParams]):
         optional(REFERENCE),
         optional(QUESTIONS),
     )
+    produces = (score("*"), info("*"))
 
     stages: list[tuple[str, Stage[Any]]]
 

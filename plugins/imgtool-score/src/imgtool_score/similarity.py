@@ -39,6 +39,7 @@ from imgtool_score.record import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import numpy as np
 
@@ -172,6 +173,13 @@ class Pick(Stage[PickParams]):
         self.runtime.release()
 
     @classmethod
+    def check_models(cls, folder: Path) -> dict[str, object]:
+        """A CLIP of random weights."""
+        from imgtool_score.tiny import save_clip
+
+        return {"model": str(save_clip(folder / "clip"))}
+
+    @classmethod
     def weight_bytes(cls, params: PickParams, runtime: Runtime) -> int:
         """Size of the weights on disk."""
         return bytes_of(runtime.model(params.model, TASK).path)
@@ -231,6 +239,13 @@ class Hps(Stage[HpsParams]):
     def close(self) -> None:
         """Let go of the model."""
         self.runtime.release()
+
+    @classmethod
+    def check_models(cls, folder: Path) -> dict[str, object]:
+        """A CLIP of random weights."""
+        from imgtool_score.tiny import save_clip
+
+        return {"model": str(save_clip(folder / "clip"))}
 
     @classmethod
     def weight_bytes(cls, params: HpsParams, runtime: Runtime) -> int:
