@@ -12,8 +12,8 @@ COC DEPTH DEPTH_KIND IMAGE LATENTS MASK NEGATIVE_PROMPT PROMPT PROMPT_EMBEDS SEE
 BadParams Batch Bounds BudgetEnded Choices Component EndpointDown Failure Field Help ImgtoolError
 InputEmpty InputMissing InputUnreadable Kind Maker MissingField ModelRef ModelUnusable
 NeedsConsent OutOfMemory OutputUnwritable PathTo Row RowError Runtime Scope Stage StageFailed
-UnknownComponent as_json attention cache_dir concatenate derive_seed hookimpl optional score
-contact_sheet current_registry run_rows stored_rows validate write_file
+StageRef UnknownComponent as_json attention cache_dir concatenate derive_seed hookimpl optional
+score contact_sheet current_registry run_rows stored_rows validate write_file
 """.split()
 
 HOOKS = {

@@ -121,7 +121,7 @@ def test_engine_and_below_know_no_observer_and_no_command() -> None:
 
 
 def test_builtin_stages_know_no_engine_and_no_registry() -> None:
-    allowed = {"api", "errors", "paths", "pictures", BUILTIN}
+    allowed = {"api", "errors", "inputs", "paths", "pictures", BUILTIN}
     wrong = [
         f"{module} imports {name}"
         for module, imports in graph().items()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from imgtool.declared import DeclarationError, param_specs
 from imgtool.errors import BadParams
-from imgtool.params import as_json, cheap_check, parse_value, validate
+from imgtool.params import as_json, cheap_check, parse_reference, parse_value, validate
 from imgtool.specs import Spec
 from imgtool.stages import Bounds, Choices, Help
 
@@ -212,3 +212,33 @@ def test_paths_are_texts() -> None:
 
     assert param_specs(Files)[0].type == "str"
     assert as_json(Files(Path("a/b"))) == {"lut": "a/b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "given"),
+    [
+        ("generate", "generate", {}),
+        ("generate:steps=5", "generate", {"steps": 5}),
+        ("plugin:generate.x", "plugin:generate.x", {}),
+        ("plugin:generate.x:fit=pad,weights=0.5,1", "plugin:generate.x",
+         {"fit": "pad", "weights": [0.5, 1.0]}),
+        ("generate:scheduler=http://x:1/a,b,tiling=yes", "generate",
+         {"scheduler": "http://x:1/a,b", "tiling": True}),
+    ],
+)  # fmt: skip
+def test_a_reference_to_a_stage_names_it_and_its_parameters(
+    text: str, name: str, given: dict[str, object]
+) -> None:
+    asked: list[str] = []
+
+    def spec_of(wanted: str) -> Spec:
+        asked.append(wanted)
+        return SPEC
+
+    assert parse_reference(text, spec_of) == (SPEC, given)
+    assert asked == [name]
+
+
+def test_a_reference_with_an_unknown_parameter_is_refused() -> None:
+    with pytest.raises(BadParams, match="unknown parameter 'step'"):
+        parse_reference("generate:step=5", lambda name: SPEC)

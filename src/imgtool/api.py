@@ -41,7 +41,7 @@ from imgtool.fields import (
 )
 from imgtool.hookspecs import hookimpl
 from imgtool.specs import Component
-from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage
+from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage, StageRef
 
 if TYPE_CHECKING:
     from imgtool.cli.inside import current_registry, run_rows
@@ -59,9 +59,9 @@ __all__ = [
     "Choices", "Component", "EndpointDown", "Failure", "Field", "Help", "ImgtoolError",
     "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker", "MissingField", "ModelRef",
     "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable", "PathTo", "Row", "RowError",
-    "Runtime", "Scope", "Stage", "StageFailed", "UnknownComponent", "as_json", "attention",
-    "cache_dir", "concatenate", "contact_sheet", "current_registry", "derive_seed", "hookimpl",
-    "optional", "run_rows", "score", "stored_rows", "validate", "write_file",
+    "Runtime", "Scope", "Stage", "StageFailed", "StageRef", "UnknownComponent", "as_json",
+    "attention", "cache_dir", "concatenate", "contact_sheet", "current_registry", "derive_seed",
+    "hookimpl", "optional", "run_rows", "score", "stored_rows", "validate", "write_file",
 ]  # fmt: skip
 
 LAZY = {

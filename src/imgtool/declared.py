@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from imgtool.specs import Component, ParamSpec, Spec
-from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage
+from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage, StageRef
 
 if TYPE_CHECKING:
     from dataclasses import Field
@@ -106,6 +106,7 @@ def _param(field: Field[Any], hint: Any) -> ParamSpec:
         path_existing=bool(path and path.existing),
         required=required,
         nullable=nullable,
+        is_stage=_mark(marks, StageRef) is not None,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
+REFERENCE = re.compile(r"(?P<name>.*?)(?::(?P<given>[\w-]+=.*))?", re.DOTALL)
 WORDS = {"true": True, "yes": True, "on": True, "1": True}
 WORDS |= {"false": False, "no": False, "off": False, "0": False}
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -103,6 +105,24 @@ def parse_value(param: ParamSpec, text: str) -> object:
     if param.is_list:
         return [_parse_item(param, part.strip()) for part in text.split(",") if part.strip()]
     return _parse_item(param, text)
+
+
+def parse_reference(text: str, spec_of: Callable[[str], Spec]) -> tuple[Spec, dict[str, object]]:
+    """The stage that `NAME` or `NAME:key=value,key=value` names, and the parameters given to it.
+
+    Raises
+    ------
+    BadParams : it has no such parameter, or takes no such value.
+    """
+    match = REFERENCE.fullmatch(text)
+    assert match is not None  # any text is at least a name
+    spec = spec_of(match["name"])
+    given: dict[str, object] = {}
+    for item in filter(None, re.split(r",(?=[\w-]+=)", match["given"] or "")):
+        key, _, value = item.partition("=")
+        param = find_param(spec.id, spec.params, key.replace("-", "_"))
+        given[param.name] = parse_value(param, value)
+    return spec, given
 
 
 def validate(params_type: type[P], values: Mapping[str, object]) -> P:

@@ -50,6 +50,7 @@ class ParamSpec:
     low, high : inclusive limits, of the items of a list too.
     choices : values offered; others are refused when `closed`.
     model_task : task of the model that it refers to, or empty.
+    is_stage : whether it names another stage, with parameters.
     path_what : what the file that it names holds, or empty.
     path_existing : whether that file must exist.
     nullable : whether None is a value.
@@ -68,6 +69,7 @@ class ParamSpec:
     path_existing: bool = False
     required: bool = False
     nullable: bool = False
+    is_stage: bool = False
 
     @property
     def item_type(self) -> str:

@@ -41,6 +41,14 @@ class ModelRef:
 
 
 @dataclass(frozen=True)
+class StageRef:
+    """Marks a text parameter as another stage: `NAME`, or `NAME:key=value,key=value`.
+
+    What that stage's results depend on, those of the marked one then depend on too.
+    """
+
+
+@dataclass(frozen=True)
 class PathTo:
     """Marks a text parameter as a path; `what` names its content. It must exist when `existing`."""
 

@@ -69,17 +69,19 @@ class _Completed(click.Option):
         self.spec = spec
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Choices, or models of the parameter's task."""
+        """Choices, models of the parameter's task, or stages."""
         from click.shell_completion import CompletionItem
 
         if self.spec.path_what:
             return [CompletionItem(incomplete, type="file")]
         offered = list(self.spec.choices)
-        if self.spec.model_task:
+        if self.spec.model_task or self.spec.is_stage:
             from imgtool.cli.loaded import load_registry
 
-            models = load_registry(ctx).components("model")
-            offered += [m.name for m in models if m.meta.get("task") == self.spec.model_task]
+            found_of = load_registry(ctx).components
+            task = self.spec.model_task
+            offered += [m.name for m in found_of("model") if task and m.meta.get("task") == task]
+            offered += [stage.name for stage in found_of("stage") if self.spec.is_stage]
         found = [CompletionItem(name) for name in offered if name.startswith(incomplete)]
         return found or super().shell_complete(ctx, incomplete)
 
@@ -95,6 +97,8 @@ def _metavar(param: ParamSpec) -> str | None:
         return None
     if param.model_task:
         return "MODEL"
+    if param.is_stage:
+        return "STAGE"
     if param.path_what:
         return "PATH"
     return {"int": "N", "float": "X", "str": "TEXT", "record": "JSON"}.get(param.item_type, "VALUE")

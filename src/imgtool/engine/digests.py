@@ -6,7 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgtool.params import cheap_check, parse_reference
 from imgtool.specs import is_file
+from imgtool.store.keys import instance_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,11 +20,12 @@ if TYPE_CHECKING:
 def input_digest(
     spec: Spec, params: Mapping[str, object], written: Mapping[str, object], runtime: Runtime
 ) -> list[str]:
-    """`name=digest` for every model and file that `params` name; models made by a maker excepted.
+    """`name=digest` for each model, stage and file that `params` name, made models excepted.
 
     Raises
     ------
     ModelUnusable : a model reference names nothing usable.
+    UnknownComponent, BadParams : so does the name of a stage, or what is given to it.
     """
     found = []
     for param in spec.params:
@@ -34,9 +37,24 @@ def input_digest(
             found += [
                 f"{param.name}={runtime.model(str(v), param.model_task).digest}" for v in values
             ]
+        elif param.is_stage:
+            found += [f"{param.name}={stage_digest(str(v), runtime)}" for v in values]
         elif param.path_what:
             found += [f"{param.name}={content_digest(Path(str(v)))}" for v in values]
     return found
+
+
+def stage_digest(text: str, runtime: Runtime) -> str:
+    """What the results of the stage that `text` names depend on, with the parameters it gives.
+
+    Raises
+    ------
+    UnknownComponent, BadParams, ModelUnusable : as the names say.
+    """
+    spec, given = parse_reference(text, runtime.spec)
+    params = cheap_check(spec, given)
+    marks = [*input_digest(spec, params, given, runtime), *execution_marks(spec, runtime)]
+    return instance_key(spec.id, spec.version, params, "|".join(marks), None)
 
 
 def content_digest(path: Path) -> str:

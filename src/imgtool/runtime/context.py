@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from imgtool.errors import BadParams
 from imgtool.runtime import journal as journals
 from imgtool.runtime.models import ResolvedModel, parse_lora, resolve_model
 from imgtool.runtime.shared import Shared, process_shared
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from imgtool.registry import Registry
     from imgtool.runtime.device import DeviceReport
+    from imgtool.specs import Spec
     from imgtool.stages import Stage
 
 T = TypeVar("T")
@@ -185,19 +187,33 @@ class Runtime:
         """
         return self._registry.resolve(kind, name)
 
+    def spec(self, name: str) -> Spec:
+        """The declaration of the stage that `name` means; its plugin is not imported.
+
+        Raises
+        ------
+        UnknownComponent, AmbiguousComponent, BrokenPlugin : as the names say.
+        """
+        return self._registry.spec("stage", name)
+
     def stage(self, name: str, **params: object) -> Stage[Any]:
         """A stage by name, validated and opened, for stages that need others. Close it.
+
+        `name` may give parameters too, as `NAME:key=value,key=value`: see `StageRef`.
 
         Raises
         ------
         UnknownComponent, BadParams, ModelUnusable : as the names say.
         """
         from imgtool.declared import params_type
-        from imgtool.params import validate
+        from imgtool.params import parse_reference, validate
 
-        spec = self._registry.spec("stage", name)
+        spec, given = parse_reference(name, self.spec)
+        twice = sorted(given.keys() & params.keys())
+        if twice:
+            raise BadParams(f"{spec.id}: {twice[0]!r} is given twice", f"Leave it out of {name!r}")
         stage_class: Any = self._registry.resolve("stage", spec.owned)
-        values: Any = validate(params_type(stage_class), params)
+        values: Any = validate(params_type(stage_class), {**given, **params})
         stage: Stage[Any] = stage_class()
         stage.params, stage.runtime = values, self.for_stage()
         stage.open(values, stage.runtime)
