@@ -79,6 +79,13 @@ def questions_of(prompt: str) -> list[Question]:
     return _asked(list(dict.fromkeys(things)), links)
 
 
+def phrases_of(prompt: str) -> list[str]:
+    """The things that a prompt names, with their looks: `a red cube` is `red cube`."""
+    text = re.sub(r"\s+", " ", prompt.strip().strip(".")).lower()
+    parts = [part for clause in JOINT.split(text) for part in RELATION.split(clause)[::2]]
+    return list(dict.fromkeys(thing.name for part in parts if (thing := _thing(part))))
+
+
 def _thing(phrase: str) -> Thing | None:
     words = phrase.split()
     count = COUNTS.get(words[0], 1) if words else 1

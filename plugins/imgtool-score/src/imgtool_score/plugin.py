@@ -38,6 +38,19 @@ EXTRACTORS = (
     ("inception", "Inception-v3 of FID, of weights that you bring"),
 )
 
+SUITES = (
+    ("run", "Run a suite of prompts on a pipeline or model, and judge its pictures"),
+    ("compare", "Compare two results of a suite, prompt by prompt"),
+    ("subset", "Choose few prompts that rank models as all of a suite do"),
+    ("agree", "Measure how well scores agree with human rankings"),
+)
+LAYOUTS = (
+    ("geneval", "geneval", "GenEval: evaluation_metadata.jsonl"),
+    ("t2i-compbench", "compbench", "T2I-CompBench: NAME_val.txt"),
+    ("dpg-bench", "dpg", "DPG-Bench: dpg_bench.csv and prompts/"),
+    ("lpg-bench", "lpg", "LPG-Bench: a file of prompts"),
+)
+
 
 @hookimpl
 def imgtool_components() -> Iterable[Component]:
@@ -55,3 +68,8 @@ def imgtool_components() -> Iterable[Component]:
         yield Component("bench", name, f"imgtool_score.sets.commands:{name}", summary)
     for name, summary in EXTRACTORS:
         yield Component("extractor", name, f"imgtool_score.sets.extractors:{name}", summary)
+    for name, summary in SUITES:
+        yield Component("bench", name, f"imgtool_score.suites.commands:{name}", summary)
+    for name, module, summary in LAYOUTS:
+        where = f"imgtool_score.suites.layouts.{module}:read"
+        yield Component("bench-layout", name, where, summary)

@@ -1,0 +1,110 @@
+"""Prints results, comparisons, choices and agreement for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from imgtool_score.suites.comparing import Difference
+    from imgtool_score.suites.results import Results
+
+
+def show_results(results: Results) -> None:
+    """One line a figure, after what the judge is worth."""
+    accuracy = results.judge.get("accuracy")
+    if accuracy:
+        click.echo(
+            f"{'judge':10} {accuracy['balanced']:7.1%}  of {accuracy['questions']} questions with "
+            "known answers, yes and no alike"
+        )
+    as_share = _is_share(results)
+    for figure in results.figures:
+        click.echo(_figure_line(figure, as_share))
+    if results.distance is not None:
+        click.echo(_distance_line(results.distance))
+    if results.failures:
+        click.echo(f"{len(results.failures)} pictures failed and count nowhere")
+
+
+def _figure_line(figure: Mapping[str, Any], as_share: bool) -> str:
+    line = f"{figure['name']:10} {_said(figure['value'], as_share):>7}  "
+    line += _bounds(figure["low"], figure["high"], as_share)
+    if figure["seeds_low"] is not None:
+        line += f"  seeds {_bounds(figure['seeds_low'], figure['seeds_high'], as_share)}"
+    return f"{line}  {figure['prompts']} prompts, {figure['pictures']} {_counted(figure)}"
+
+
+def _counted(figure: Mapping[str, Any]) -> str:
+    return "answers" if figure["about"] == "kind" else "pictures"
+
+
+def _distance_line(distance: Mapping[str, Any]) -> str:
+    note = ""
+    if distance["pictures"] <= distance["features"]:
+        note = f"; too few for {distance['features']} features to mean much"
+    return (
+        f"{'frechet':10} {distance['value']:7.3f}  "
+        f"{_bounds(distance['low'], distance['high'], False)}  "
+        f"{distance['pictures']} pictures to {distance['truth']} true ones{note}"
+    )
+
+
+def _is_share(results: Results) -> bool:
+    rule = results.rule
+    return rule.scale == 1.0 and (rule.binary or rule.picture == "all")
+
+
+def _said(value: float, as_share: bool) -> str:
+    return f"{value:.1%}" if as_share else f"{value:.3f}"
+
+
+def _bounds(low: float, high: float, as_share: bool) -> str:
+    return f"[{_said(low, as_share)}, {_said(high, as_share)}]"
+
+
+def show_comparison(a: Results, b: Results, differences: Sequence[Difference]) -> None:
+    """A table with one line a figure."""
+    as_share = _is_share(a)
+    click.echo(f"A  {a.name}\nB  {b.name}")
+    head = f"{'figure':12} {'A':>8} {'B':>8} {'B - A':>8}  {'95 % of B - A':20} win/tie/loss"
+    click.echo(head)
+    for item in differences:
+        values = [_said(value, as_share) for value in (item.a, item.b, item.change.value)]
+        bounds = _bounds(item.change.low, item.change.high, as_share)
+        click.echo(
+            f"{item.name:12} {values[0]:>8} {values[1]:>8} {values[2]:>8}  {bounds:20} "
+            f"{item.win}/{item.tie}/{item.loss}{'  clear' if item.is_clear else ''}"
+        )
+
+
+def show_subset(chosen: Mapping[str, Any]) -> None:
+    """The prompts' ids, and how well they rank."""
+    click.echo(f"tau        {chosen['tau']:.3f}  of {len(chosen['models'])} models")
+    if chosen["held_out_tau"] is not None:
+        click.echo(f"held out   {chosen['held_out_tau']:.3f}  of {len(chosen['held_out'])} models")
+    click.echo(f"prompts    {' '.join(chosen['items'])}")
+
+
+def show_agreement(found: Mapping[str, Any]) -> None:
+    """A block a metric, and differences from the first."""
+    click.echo(
+        f"{found['prompts']} prompts, {found['skipped']} skipped, {len(found['models'])} models"
+    )
+    for row in found["metrics"]:
+        click.echo(f"{row['metric']}: {row['pairs']} pairs, {row['tied']:.1%} tied by the metric")
+        for measure in ("accuracy", "srcc", "krcc", "ndcg"):
+            line = f"  {measure:9}{_interval(row[measure])}"
+            if "from_first" in row:
+                line += f"  from the first {_interval(row['from_first'][measure])}"
+            click.echo(line)
+
+
+def _interval(value: Mapping[str, float | None]) -> str:
+    if value["value"] is None:
+        return "     none"
+    bounds = "" if value["low"] is None else f"  [{value['low']:.3f}, {value['high']:.3f}]"
+    return f" {value['value']:8.3f}{bounds}"
