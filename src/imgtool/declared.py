@@ -45,7 +45,8 @@ def spec_of(component: Component, cls: type) -> Spec:
 
     Raises
     ------
-    DeclarationError : the class lacks an id, or has another than the component's name.
+    DeclarationError : the class lacks an id, has another than the component's name, or declares
+        what no stage can.
     """
     declared = getattr(cls, "id", None)
     if declared != component.name:
@@ -53,6 +54,9 @@ def spec_of(component: Component, cls: type) -> Spec:
     scope = str(getattr(cls, "scope", Scope.ROW))
     if scope not in [str(known) for known in Scope]:
         raise DeclarationError(f"{component.where} has scope {scope!r}; use row, siblings or run")
+    produces = tuple(getattr(cls, "produces", ()))
+    if any(field.is_array and field.name.endswith(".*") for field in produces):
+        raise DeclarationError(f"{component.where} produces arrays of any name; name each")
     return Spec(
         kind=component.kind,
         id=component.name,
@@ -60,7 +64,7 @@ def spec_of(component: Component, cls: type) -> Spec:
         summary=getattr(cls, "summary", "") or component.summary,
         scope=scope,
         consumes=tuple(getattr(cls, "consumes", ())),
-        produces=tuple(getattr(cls, "produces", ())),
+        produces=produces,
         params=param_specs(params_type(cls)),
         dist=component.dist,
         where=component.where,

@@ -83,7 +83,8 @@ class Stage(Generic[P]):
     version : bump it when results change; cached results of older versions are then not used.
     summary : one line for help.
     scope : `row`, `siblings` (of one parent, always in one batch) or `run` (a barrier).
-    consumes, produces : fields; optional ones are consumed where they exist.
+    consumes, produces : fields; optional ones are consumed where they exist. `score("*")` in
+        produces: parameters say which scores come.
     default_of_family : whether a bare family name means this stage.
     check_params : parameters for `imgtool plugin check`, where defaults will not do.
     params, runtime : the values of this instance and what it runs on, set before `open`.
@@ -129,6 +130,15 @@ class Stage(Generic[P]):
         that rows name may be written into `folder`. No rows: they are made up.
         """
         return ()
+
+    @classmethod
+    def check_models(cls, folder: Path) -> Mapping[str, object]:
+        """Parameters for `imgtool plugin check` that name weights, where no default is at hand.
+
+        They are written into `folder`: as small as can be, random, in the format of real ones. A
+        user who gives one of these parameters gives them all.
+        """
+        return {}
 
 
 class Maker(Generic[P]):

@@ -8,6 +8,7 @@ import pytest
 from tiny_scorers import pictures
 
 from imgtool.api import BadParams, Batch
+from imgtool.fields import is_named
 from imgtool_score.aesthetic import Aesthetic, AestheticParams
 from imgtool_score.looks import Iqa, IqaParams
 from imgtool_score.several import TAKES, All, AllParams, parsed
@@ -46,6 +47,8 @@ def test_every_metric_gives_what_it_gives_alone(
         expected = stage.process(BATCH)
         for field in stage.produces:
             assert done[field.name] == expected[field.name]
+    new = set(done.columns) - set(BATCH.columns)
+    assert all(is_named(name, All.produces) for name in new)
     assert done["score.clip"][1] is None
     assert done["score.aesthetic"][1] is not None
 
