@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 from imgtool.api import BadParams
 from imgtool_score.sets.collecting import KEPT, Collector
-from imgtool_score.sets.frechet import Extrapolated, extrapolate, frechet_distance
+from imgtool_score.sets.frechet import (
+    Extrapolated,
+    Gaussian,
+    extrapolate,
+    frechet_distance,
+)
 from imgtool_score.sets.kernel import kid
 from imgtool_score.sets.measuring import BadPictures, Measuring
 from imgtool_score.sets.pictures import Place, pictures_in, place_of, require_pairs
@@ -75,8 +80,10 @@ class Comparison:
                 found.sample, two.found.sample, request.subsets, request.subset_size, request.seed
             )
             return Result(request.measure, one, two, of_kid.value, of_kid)
-        line = line_of(parts, found.count, two.found) if request.infinite else None
-        return Result(request.measure, one, two, distance(found, two.found), None, line)
+        reference = gaussian(two.found)
+        value = frechet_distance(gaussian(found), reference)
+        line = line_of(parts, found.count, reference) if request.infinite else None
+        return Result(request.measure, one, two, value, None, line)
 
     @cached_property
     def measuring(self) -> Measuring:
@@ -142,12 +149,12 @@ class Comparison:
         return self.measuring.collect(pictures, collector, bad), collector
 
 
-def distance(one: FeatureSet | Moments, two: FeatureSet) -> float:
-    """Fréchet distance of two sets."""
-    return frechet_distance(one.mean, one.covariance, two.mean, two.covariance)
+def gaussian(found: FeatureSet | Moments) -> Gaussian:
+    """The normal distribution that FID takes a set for."""
+    return Gaussian(found.mean, found.covariance)
 
 
-def line_of(collector: Collector, count: int, reference: FeatureSet) -> Extrapolated:
+def line_of(collector: Collector, count: int, reference: Gaussian) -> Extrapolated:
     """FID of nested random subsets of `count` features, extended to infinitely many.
 
     Raises
@@ -155,7 +162,7 @@ def line_of(collector: Collector, count: int, reference: FeatureSet) -> Extrapol
     BadParams : there are too few features for two subsets.
     """
     points = [
-        (part.count, distance(part, reference))
+        (part.count, frechet_distance(gaussian(part), reference))
         for part in collector.nested()
         if part.count >= max(2, min(LEAST, count // 2))
     ]

@@ -7,6 +7,7 @@ Dowson & Landau (1982); as FID, Heusel et al. (2017), arXiv 1706.08500, equation
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,24 +16,32 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def frechet_distance(m1: np.ndarray, s1: np.ndarray, m2: np.ndarray, s2: np.ndarray) -> float:
+@dataclass(frozen=True)
+class Gaussian:
+    """A normal distribution: `mean` [D], `covariance` [D, D], float64."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    @cached_property
+    def root(self) -> np.ndarray:
+        """[D, R] with S = root rootᵀ, R the rank: directions that rounding fills are left out."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
+        root: np.ndarray = vectors[:, kept] * np.sqrt(values[kept])
+        return root
+
+
+def frechet_distance(one: Gaussian, two: Gaussian) -> float:
     """|m1 - m2|² + tr(S1 + S2 - 2 (S1 S2)^½), >= 0; float64.
 
     The trace of the root is the nuclear norm of S1^½ S2^½. Singular values lose no digits where
     covariances are singular, as eigenvalues of S1 S2 do: they are never squared.
     """
-    apart = m1 - m2
-    root = np.linalg.svd(_root(s1).T @ _root(s2), compute_uv=False).sum()
-    value = apart @ apart + np.trace(s1) + np.trace(s2) - 2 * root
+    apart = one.mean - two.mean
+    common = np.linalg.svd(one.root.T @ two.root, compute_uv=False).sum()
+    value = apart @ apart + np.trace(one.covariance) + np.trace(two.covariance) - 2 * common
     return max(float(value), 0.0)
-
-
-def _root(s: np.ndarray) -> np.ndarray:
-    """[D, R] with S = root rootᵀ, R the rank: directions that only rounding fills are left out."""
-    values, vectors = np.linalg.eigh(s)
-    kept = values > values[-1] * len(s) * np.finfo(np.float64).eps
-    root: np.ndarray = vectors[:, kept] * np.sqrt(values[kept])
-    return root
 
 
 @dataclass(frozen=True)
