@@ -65,7 +65,8 @@ class WrittenDataset(Dataset[Item]):
         manifest = json.loads((folder / "manifest.json").read_text())
         check_format(manifest)
         self.view = VIEWS[manifest["view"]]
-        self.ids = [json.loads(line)["id"] for line in (folder / "rows.jsonl").open()]
+        rows = (folder / "rows.jsonl").read_text().splitlines()
+        self.ids = [json.loads(row)["id"] for row in rows]
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -34,7 +34,7 @@ class Scales(View[ScalesParams]):
         """Raises BadParams where `high` is below `low`."""
         if params.high < params.low:
             raise BadParams(
-                f"high {params.high} is below low {params.low}", "Give --low and --high"
+                f"high {params.high} is below low {params.low}", "Give both, or neither"
             )
         super().__init__(params)
         self.source = _source(params)
