@@ -1,0 +1,1 @@
+"""Searches over pictures: draw candidates, judge them, keep the best."""
