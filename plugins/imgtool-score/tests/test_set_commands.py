@@ -23,6 +23,7 @@ from imgtool.api import (
 )
 from imgtool_score.sets import commands
 from imgtool_score.sets.reconstructing import load_autoencoder
+from schemas import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,8 @@ def bench(call: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> Bench
         capsys.readouterr()
         assert call(name, *arguments, "--json") == status
         found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert faults("set-measure-1", found) == []
+        assert all(faults("set-measure-1", {k: found[k] for k in found if k != n}) for n in found)
         return found
 
     return document
@@ -97,6 +100,12 @@ def test_a_set_is_at_no_distance_from_itself(bench: Bench, sets: Sets) -> None:
     assert found["pictures"] == {
         "given": str(sets.one), "place": "folder", "count": 40, "skipped": 0
     }  # fmt: skip
+
+
+def test_saving_alone_measures_nothing(bench: Bench, sets: Sets, tmp_path: Path) -> None:
+    found = bench("fid", sets.large, "--save", tmp_path / "large.safetensors", *JUDGE)
+    assert (found["value"], found["reference"], found["warnings"]) == (None, None, [])
+    assert bench("fid", tmp_path / "large.safetensors", sets.large)["value"] < 1e-6
 
 
 def test_statistics_stand_for_their_pictures(bench: Bench, sets: Sets) -> None:
