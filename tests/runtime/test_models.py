@@ -112,16 +112,59 @@ def test_hub_model_that_is_not_here_needs_consent() -> None:
         resolve_model("owner/name", "text-to-image")
 
 
-def test_hub_model_is_taken_from_the_local_cache(pipeline: Path, tmp_path: Path) -> None:
-    model = tmp_path / "hub" / "models--owner--name"
+def to_hub(folder: Path, hub: Path, name: str) -> Path:
+    """Move a folder to where the hub's cache has a model of that name."""
+    model = hub / f"models--owner--{name}"
     (model / "refs").mkdir(parents=True)
     (model / "refs" / "main").write_text("abc123")
     (model / "snapshots").mkdir()
-    pipeline.rename(model / "snapshots" / "abc123")
+    return folder.rename(model / "snapshots" / "abc123")
+
+
+def test_hub_model_is_taken_from_the_local_cache(pipeline: Path, tmp_path: Path) -> None:
+    to_hub(pipeline, tmp_path / "hub", "name")
     resolved = resolve_model("owner/name", "text-to-image")
     assert (resolved.kind, resolved.digest) == ("hub", "owner/name@abc123")
     assert cached_snapshot("owner/name", "abc123") == resolved.path
     assert cached_snapshot("owner/name", "other") is None
+
+
+def adapter(folder: Path, base: str) -> str:
+    """A folder with a LoRA that names a model."""
+    write_safetensors(folder / "pytorch_lora_weights.safetensors")
+    (folder / "imgtool.json").write_text(json.dumps({"base": base, "steps": 4}))
+    return str(folder)
+
+
+def test_a_lora_that_names_its_base_is_a_model(pipeline: Path, tmp_path: Path) -> None:
+    base = to_hub(pipeline, tmp_path / "hub", "name")
+    turbo = resolve_model(adapter(tmp_path / "turbo", "owner/name"), "text-to-image")
+    assert (turbo.path, turbo.whole.path) == (tmp_path / "turbo", base)
+    assert turbo.advice["steps"] == 4
+    assert turbo.digest.endswith("+owner/name@abc123")
+    assert turbo.weight_bytes == 2 * turbo.whole.weight_bytes
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("../model", "no alias and no hub id"),
+        ("owner/other", "not in the hub's local cache"),
+        ("owner/lora", "which is one itself"),
+    ],
+)
+def test_a_lora_of_no_usable_base_is_refused(base: str, message: str, tmp_path: Path) -> None:
+    adapter(tmp_path / "lora", "owner/name")
+    to_hub(tmp_path / "lora", tmp_path / "hub", "lora")
+    with pytest.raises((ModelUnusable, NeedsConsent), match=message):
+        resolve_model(adapter(tmp_path / "turbo", base), "text-to-image")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000])
+def test_broken_advice_is_one_line(text: str, pipeline: Path) -> None:
+    (pipeline / "imgtool.json").write_text(text)
+    with pytest.raises(ModelUnusable, match=r"imgtool\.json' is not"):
+        resolve_model(str(pipeline), "text-to-image")
 
 
 def test_digest_follows_content_not_names_of_single_files(tmp_path: Path) -> None:

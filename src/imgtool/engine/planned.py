@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -240,11 +241,7 @@ def _weights(instance: Instance, runtime: Runtime) -> int | None:
         value = instance.params.get(param.name)
         if not param.model_task or not value or isinstance(value, list):
             continue
-        try:
-            path = runtime.model(str(value), param.model_task).path
-        except ModelUnusable:  # a model that a maker has yet to make
-            continue
-        if path is not None:
-            files = path.rglob("*.safetensors") if path.is_dir() else [path]
-            total += sum(file.stat().st_size for file in files)
+        # A model that a maker has yet to make weighs nothing.
+        with suppress(ModelUnusable):
+            total += runtime.model(str(value), param.model_task).weight_bytes
     return total or None

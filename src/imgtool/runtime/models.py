@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from imgtool.errors import ModelUnusable, NeedsConsent, near
 from imgtool.runtime.digest import digest
-from imgtool.runtime.weights import UNSAFE_SUFFIXES, check_file, check_folder, read_index
+from imgtool.runtime.weights import (
+    UNSAFE_SUFFIXES,
+    check_file,
+    check_folder,
+    read_advice,
+    read_index,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from imgtool.registry import Registry
     from imgtool.specs import Component
 
@@ -33,6 +41,8 @@ class ResolvedModel:
     kind : `folder`, `single-file`, or `hub` for a folder of the hub's local cache.
     digest : of the files' content; for the hub `id@commit`.
     hub_id, revision : where a hub model came from; empty for others.
+    advice : what its makers advise; see `imgtool.runtime.weights.read_advice`.
+    base : the whole model for which this one is a LoRA; None: it is whole itself.
     """
 
     ref: str
@@ -41,6 +51,20 @@ class ResolvedModel:
     digest: str
     hub_id: str = ""
     revision: str = ""
+    advice: Mapping[str, object] = field(default_factory=dict, compare=False)
+    base: ResolvedModel | None = None
+
+    @property
+    def whole(self) -> ResolvedModel:
+        """The model with all its nets: the base, or itself."""
+        return self.base or self
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights files, those of the base too."""
+        files = [self.path] if self.path.is_file() else self.path.rglob("*.safetensors")
+        own = sum(file.stat().st_size for file in files)
+        return own + (self.base.weight_bytes if self.base else 0)
 
 
 @dataclass(frozen=True)
@@ -82,7 +106,15 @@ def resolve_model(
     name = parse_lora(ref).ref if task == "lora" else ref
     if not name:
         raise ModelUnusable(f"no {task} model is named", "See: imgtool models")
-    aliases = _aliases(registry)
+    model = _found(ref, name, task, _aliases(registry), offline)
+    if not model.advice.get("base"):
+        return model
+    return _on_base(model, task, registry, offline)
+
+
+def _found(
+    ref: str, name: str, task: str, aliases: dict[str, Component], offline: bool
+) -> ResolvedModel:
     path = Path(name).expanduser()
     if name in aliases:
         return _local(ref, alias_path(aliases[name]), task)
@@ -94,6 +126,21 @@ def resolve_model(
         f"no model {name!r}: no alias, folder or file has this name",
         f"{near(name, aliases)}Models here: {', '.join(sorted(aliases)) or 'none'}",
     )
+
+
+def _on_base(
+    model: ResolvedModel, task: str, registry: Registry | None, offline: bool
+) -> ResolvedModel:
+    name, aliases = str(model.advice["base"]), _aliases(registry)
+    if name not in aliases and not looks_like_hub_id(name):
+        raise ModelUnusable(
+            f"{str(model.path)!r} is a LoRA for {name!r}, which is no alias and no hub id",
+            f"{near(name, aliases)}Correct `base` in its imgtool.json",
+        )
+    base = _found(name, name, task, aliases, offline)
+    if base.advice.get("base"):
+        raise ModelUnusable(f"{str(model.path)!r} is a LoRA for {name!r}, which is one itself")
+    return replace(model, digest=f"{model.digest}+{base.digest}", base=base)
 
 
 def looks_like_hub_id(name: str) -> bool:
@@ -133,14 +180,16 @@ def _local(ref: str, path: Path, task: str) -> ResolvedModel:
     if path.is_file():
         check_file(path)
         return ResolvedModel(ref, path, "single-file", digest(path))
-    _check(path, task)
-    return ResolvedModel(ref, path, "folder", digest(path))
+    return ResolvedModel(ref, path, "folder", digest(path), advice=_checked(path, task))
 
 
-def _check(folder: Path, task: str) -> None:
-    if task in PIPELINE_TASKS:
+def _checked(folder: Path, task: str) -> dict[str, object]:
+    """What a folder's makers advise, if it holds what the task needs."""
+    advice = read_advice(folder) if task in PIPELINE_TASKS else {}
+    if task in PIPELINE_TASKS and not advice.get("base"):
         read_index(folder)
     check_folder(folder)
+    return advice
 
 
 def _hub(
@@ -155,9 +204,8 @@ def _hub(
         )
     if folder is None:
         folder = _download(hub_id, revision)
-    _check(folder, task)
-    commit = folder.name
-    return ResolvedModel(ref, folder, "hub", f"{hub_id}@{commit}", hub_id, commit)
+    advice, commit = _checked(folder, task), folder.name
+    return ResolvedModel(ref, folder, "hub", f"{hub_id}@{commit}", hub_id, commit, advice)
 
 
 def cached_snapshot(hub_id: str, revision: str) -> Path | None:

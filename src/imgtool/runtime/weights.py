@@ -127,18 +127,36 @@ def read_index(folder: Path) -> dict[str, object]:
     ModelUnusable : there is none, or it is not a JSON object.
     """
     path = folder / "model_index.json"
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_file():
         raise ModelUnusable(
             f"{str(folder)!r} is not a diffusers model: it has no model_index.json",
             "Name the folder that `save_pretrained` of a pipeline wrote",
-        ) from None
+        )
+    return _read_object(path)
+
+
+def read_advice(folder: Path) -> dict[str, object]:
+    """What the makers of a model advise, from `imgtool.json` in its folder; empty without one.
+
+    `steps` and `guidance` are used where the user says nothing. `base` makes the folder a LoRA for
+    the model of that alias or hub id, with a scheduler of its own or not.
+
+    Raises
+    ------
+    ModelUnusable : it is not a JSON object.
+    """
+    path = folder / "imgtool.json"
+    return _read_object(path) if path.is_file() else {}
+
+
+def _read_object(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as err:
         raise ModelUnusable(f"{str(path)!r} is not valid JSON: {err}") from err
-    if not isinstance(index, dict):
+    if not isinstance(found, dict):
         raise ModelUnusable(f"{str(path)!r} is not a JSON object")
-    return index
+    return found
 
 
 def _has_weights(folder: Path, entry: object) -> bool:

@@ -13,7 +13,7 @@ from imgtool.api import ImgtoolError, ModelUnusable
 from imgtool_generate.classes import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import torch
@@ -32,18 +32,23 @@ def load_pipeline(ref: str, loras: Sequence[str], offload: str, runtime: Runtime
     ModelUnusable : it cannot be loaded, or draws no latents.
     """
     model = runtime.model(ref, "text-to-image")
+    whole = model.whole
     active = [(lora, weight) for lora, weight in map(runtime.lora, loras) if weight]
+    if model.base:
+        active.insert(0, (model, 1.0))
     key = (
         "pipeline", model.digest, str(runtime.torch_device), str(runtime.torch_dtype), offload,
         runtime.attention_backend, tuple((lora.digest, weight) for lora, weight in active),
     )  # fmt: skip
 
     def load() -> Any:
-        if model.kind == "single-file":
-            pipe = _from_single_file(model.path, runtime)
+        if whole.kind == "single-file":
+            pipe = _from_single_file(whole.path, runtime)
         else:
-            pipe = _from_folder(model.path, runtime, share_vae=offload == "none")
+            pipe = _from_folder(whole.path, runtime, share_vae=offload == "none")
         _add_loras(pipe, [(lora.path, weight) for lora, weight in active])
+        if model.base and (model.path / "scheduler").is_dir():
+            pipe.scheduler = _scheduler(model.path / "scheduler")
         return _place(pipe, offload, runtime)
 
     # A pipeline keeps its scheduler's state; the copy has its own, over the same nets.
@@ -57,7 +62,7 @@ def load_vae(ref: str, runtime: Runtime, dtype: torch.dtype) -> Any:
     ------
     ModelUnusable : the model has none, or it cannot be loaded.
     """
-    model = runtime.model(ref, "text-to-image")
+    model = runtime.model(ref, "text-to-image").whole
     if model.kind == "single-file":
         pipe = load_pipeline(ref, (), "none", runtime)
         return pipe.vae if pipe.vae.dtype == dtype else copy.deepcopy(pipe.vae).to(dtype)
@@ -68,21 +73,6 @@ def model_index(folder: Path) -> dict[str, Any]:
     """`model_index.json` of a diffusers folder."""
     index: dict[str, Any] = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     return index
-
-
-def recommended(path: Path) -> Mapping[str, Any]:
-    """Steps and guidance that a model's makers advise, from `imgtool.json` in its folder."""
-    file = path / "imgtool.json"
-    if not file.is_file():
-        return {}
-    advice: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return advice
-
-
-def weight_bytes(path: Path) -> int:
-    """Bytes of all weights files of a model."""
-    files = [path] if path.is_file() else path.rglob("*.safetensors")
-    return sum(file.stat().st_size for file in files)
 
 
 def _shared_vae(folder: Path, runtime: Runtime, dtype: torch.dtype) -> Any:
@@ -172,6 +162,18 @@ def _from_single_file(path: Path, runtime: Runtime) -> Any:
         return getattr(diffusers, name).from_single_file(
             str(path), dtype=runtime.torch_dtype, local_files_only=runtime.offline, **given
         )
+
+
+def _scheduler(folder: Path) -> Any:
+    """The scheduler that a folder of its own describes."""
+    import diffusers
+
+    with explained(str(folder)):
+        config = json.loads((folder / "scheduler_config.json").read_text(encoding="utf-8"))
+        name = str(config["_class_name"])
+        if not name.endswith("Scheduler") or not hasattr(diffusers, name):
+            raise ModelUnusable(f"{str(folder)!r}: {name!r} is no scheduler of diffusers")
+        return getattr(diffusers, name).from_config(config)
 
 
 SINGLE_FILE_CLASSES = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imgtool.api import BadParams, Row
 from imgtool_generate import noise
 from imgtool_generate.capability import Capability, default_size, inspect_pipeline
-from imgtool_generate.loading import load_pipeline, recommended
+from imgtool_generate.loading import load_pipeline
 from imgtool_generate.options import read_options
 from imgtool_generate.prompts import prompt_arguments, warn_of_long_prompts
 from imgtool_generate.schedule import check_name, make_scheduler
@@ -64,7 +64,7 @@ class Sampler:
         options = read_options(params.option, capability)
         pipe.scheduler = make_scheduler(params.scheduler, pipe.scheduler)
         width, height = settle_size(params, pipe, capability)
-        advice = recommended(runtime.model(params.model, "text-to-image").path)
+        advice: Any = runtime.model(params.model, "text-to-image").advice
         own_steps = advice.get("steps", capability.defaults.get("num_inference_steps", 50))
         if params.negative and not capability.negative:
             raise BadParams(f"{capability.pipeline} takes no negative prompt", "Leave it out")

@@ -116,6 +116,4 @@ class Diffusers(Stage[Params]):
     @classmethod
     def weight_bytes(cls, params: Params, runtime: Runtime) -> int:
         """Size of the weights on disk."""
-        from imgtool_generate.loading import weight_bytes
-
-        return weight_bytes(runtime.model(params.model, "text-to-image").path)
+        return runtime.model(params.model, "text-to-image").weight_bytes
