@@ -31,8 +31,8 @@ def exact_products() -> Iterator[None]:
         torch.set_float32_matmul_precision(precision)
 
 
-class _Accumulator:
-    """Counts calls; subclasses add up what they need.
+class Accumulator:
+    """Sums over calls of one input; subclasses say of what.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class _Accumulator:
         return total / self.weight if self.weight else total.clone()
 
 
-class Hessian(_Accumulator):
+class Hessian(Accumulator):
     """H = 2 / sum(alpha b) * sum(alpha X X^T), OBS-Diff eq. 5.
 
     1/2 tr(dW H dW^T) is then the weighted squared output error per batch row. Sums are kept rather
@@ -101,7 +101,7 @@ class Hessian(_Accumulator):
         return self._normalised(2 * self._sum)
 
 
-class Moments(_Accumulator):
+class Moments(Accumulator):
     """Sums by channel, for criteria that need no full Hessian: Wanda and DSnoT."""
 
     def __init__(
@@ -131,3 +131,26 @@ class Moments(_Accumulator):
         """Weighted variance over tokens, [width], >= 0."""
         tokens = self._weighted_tokens or 1.0
         return (self._squares / tokens - (self._sum / tokens).square()).clamp_min(0)
+
+
+class HessianAndMoments(Hessian):
+    """Both, for DSnoT.
+
+    Attributes
+    ----------
+    moments : of the same calls.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(width, dtype, device)
+        self.moments = Moments(width, device=device)
+
+    def add(self, x: Tensor, alpha: float = 1.0) -> None:
+        """See `Accumulator.add`."""
+        super().add(x, alpha)
+        self.moments.add(x, alpha)

@@ -1,0 +1,191 @@
+"""The criteria as makers: `imgtool prune.obs --model tabletop --sparsity 0.5 -o slim/`.
+
+A pruning that is stopped goes on at its first unfinished package when the same command is given
+again.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Literal, TypeVar
+
+from imgtool.api import Bounds, Help, Maker, ModelRef, PathTo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from imgtool.api import Runtime
+    from imgtool_prune.methods import Method
+
+
+@dataclass(frozen=True)
+class MaskParams:
+    """Parameters of every criterion."""
+
+    model: Annotated[str, Help("Model to prune."), ModelRef("text-to-image")] = "tabletop"
+    pattern: Annotated[
+        str, Help("unstructured, or N:M to keep N of every M neighbours, such as 2:4.")
+    ] = "unstructured"
+    sparsity: Annotated[
+        float | None, Help("Share of weights to prune; 0.5 if neither it nor N:M says."),
+        Bounds(0, 1),
+    ] = None  # fmt: skip
+    exclude: Annotated[
+        tuple[str, ...], Help("Leave out layers like this, such as '*.attn2.*'.")
+    ] = ()
+
+
+@dataclass(frozen=True)
+class CalibratedParams(MaskParams):
+    """Parameters of criteria that look at inputs."""
+
+    prompts: Annotated[
+        str,
+        Help("Prompts to calibrate with, one a line; the model's own captions.txt if empty."),
+        PathTo("prompts"),
+    ] = ""
+    count: Annotated[int, Help("Use the first so many prompts."), Bounds(1)] = 100
+    steps: Annotated[int, Help("Denoising steps; 0: as the model advises."), Bounds(0)] = 0
+    guidance: Annotated[
+        float | None, Help("Guidance scale; as the model advises if not given."), Bounds(0)
+    ] = None
+    batch: Annotated[int, Help("Prompts at once."), Bounds(1)] = 4
+    packages: Annotated[
+        int, Help("Runs over all prompts, each followed by pruning; 0: by memory."), Bounds(0)
+    ] = 4
+    memory: Annotated[
+        float, Help("GiB for the Hessians of a package, where memory decides."), Bounds(0)
+    ] = 4.0
+    seed: Annotated[int, Help("Seed of the first prompt's noise."), Bounds(0)] = 0
+
+
+@dataclass(frozen=True)
+class WeighedParams(CalibratedParams):
+    """Parameters of criteria that weigh denoising steps."""
+
+    weighting: Annotated[
+        Literal["log_decrease", "log_increase", "linear_decrease", "linear_increase", "uniform"],
+        Help("How a step's weight runs from the first to the last."),
+    ] = "log_decrease"
+    a_min: Annotated[float, Help("Least weight of a step."), Bounds(0)] = 0.8
+    a_max: Annotated[float, Help("Largest weight of a step."), Bounds(0)] = 1.2
+
+
+@dataclass(frozen=True)
+class SparseGptParams(CalibratedParams):
+    """Parameters of `prune.sparsegpt`."""
+
+    damping: Annotated[
+        float, Help("Added to the Hessian's diagonal, relative to its mean."), Bounds(0)
+    ] = 0.01
+    block: Annotated[int, Help("Columns whose mask is decided together."), Bounds(1)] = 128
+    rule: Annotated[
+        Literal["exact", "reference"],
+        Help("Prune the exact share of a block, or one more as SparseGPT's code does."),
+    ] = "exact"
+
+
+@dataclass(frozen=True)
+class ObsParams(SparseGptParams, WeighedParams):
+    """Parameters of `prune.obs`."""
+
+
+@dataclass(frozen=True)
+class DsnotParams(WeighedParams):
+    """Parameters of `prune.dsnot`."""
+
+    damping: Annotated[
+        float, Help("Added to the Hessian's diagonal, relative to its mean."), Bounds(0)
+    ] = 0.01
+    cycles: Annotated[int, Help("Most swaps in a row of weights."), Bounds(0)] = 50
+    keep_sign: Annotated[bool, Help("Stop a row before its expected error turns its sign.")] = False
+
+
+P = TypeVar("P", bound=MaskParams)
+
+
+class _Pruner(Maker[P], Generic[P]):
+    task: ClassVar[str] = "text-to-image"
+
+    def make(self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime) -> None:
+        """Prune the model, and write it with a report.
+
+        Raises
+        ------
+        BadParams, InputEmpty, ModelUnusable, UnknownComponent : before anything is computed.
+        StageFailed : a layer cannot be pruned.
+        """
+        from imgtool_prune.making import prune_model
+
+        prune_model(f"{self.id}/{self.version}", self.method(params), params, out_dir, runtime)
+
+    @abstractmethod
+    def method(self, params: P) -> Method:
+        """The criterion."""
+
+
+class PruneObs(_Pruner[ObsParams]):
+    """OBS-Diff."""
+
+    id = "prune.obs"
+    summary = "Prune by Optimal Brain Surgeon with denoising steps weighed, and repair (OBS-Diff)."
+
+    def method(self, params: ObsParams) -> Method:
+        """OBS with repair."""
+        from imgtool_prune.methods import Obs
+
+        return Obs(params.damping, params.block)
+
+
+class PruneSparseGpt(_Pruner[SparseGptParams]):
+    """SparseGPT: OBS-Diff with all steps alike."""
+
+    id = "prune.sparsegpt"
+    summary = "Prune by Optimal Brain Surgeon with all steps alike, and repair (SparseGPT)."
+
+    def method(self, params: SparseGptParams) -> Method:
+        """OBS with repair."""
+        from imgtool_prune.methods import Obs
+
+        return Obs(params.damping, params.block)
+
+
+class PruneWanda(_Pruner[WeighedParams]):
+    """Wanda."""
+
+    id = "prune.wanda"
+    summary = "Prune the smallest products of weight and norm of its input, without repair (Wanda)."
+
+    def method(self, params: WeighedParams) -> Method:
+        """Wanda."""
+        from imgtool_prune.methods import Wanda
+
+        return Wanda()
+
+
+class PruneDsnot(_Pruner[DsnotParams]):
+    """DSnoT."""
+
+    id = "prune.dsnot"
+    summary = "Prune by OBS scores, then swap weights until rows' expected error is small (DSnoT)."
+
+    def method(self, params: DsnotParams) -> Method:
+        """DSnoT."""
+        from imgtool_prune.methods import Dsnot
+
+        return Dsnot(params.damping, params.cycles, params.keep_sign)
+
+
+class PruneMagnitude(_Pruner[MaskParams]):
+    """Magnitude."""
+
+    id = "prune.magnitude"
+    summary = "Prune the smallest weights of each layer; needs no prompts."
+
+    def method(self, params: MaskParams) -> Method:
+        """Magnitude."""
+        from imgtool_prune.methods import Magnitude
+
+        return Magnitude()

@@ -1,0 +1,148 @@
+"""Loading a pipeline to calibrate with, and writing it again with other weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from imgtool.api import ModelUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor, nn
+
+    from imgtool.api import Runtime
+
+DENOISERS = ("unet", "transformer")
+# They judge decoded pictures; calibration decodes none.
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The folder of a pipeline.
+
+    Attributes
+    ----------
+    denoiser : name of its component, `unet` or `transformer`.
+    denoiser_class : name of its class.
+    advice : steps and guidance that its makers advise; may be empty.
+    """
+
+    folder: Path
+    pipeline_class: str
+    denoiser: str
+    denoiser_class: str
+    advice: Mapping[str, Any]
+    index: Mapping[str, Any]
+
+
+def open_source(ref: str, runtime: Runtime) -> tuple[Source, str]:
+    """The folder that `ref` names, and its digest.
+
+    Raises
+    ------
+    ModelUnusable : it is a single file, or has no denoiser.
+    """
+    model = runtime.model(ref, "text-to-image")
+    if model.path.is_file():
+        raise ModelUnusable(f"{ref!r} is a single file", "Save it as a folder of diffusers first")
+    index = json.loads((model.path / "model_index.json").read_text(encoding="utf-8"))
+    for name in DENOISERS:
+        if name in index:
+            advice = model.path / "imgtool.json"
+            source = Source(
+                folder=model.path,
+                pipeline_class=str(index["_class_name"]),
+                denoiser=name,
+                denoiser_class=str(index[name][1]),
+                advice=json.loads(advice.read_text(encoding="utf-8")) if advice.is_file() else {},
+                index=index,
+            )
+            return source, model.digest
+    raise ModelUnusable(f"{ref!r} has no denoiser: neither {' nor '.join(DENOISERS)}")
+
+
+def load_pipeline(source: Source, runtime: Runtime) -> Any:
+    """The pipeline, on the device and in the dtype of `runtime`; nobody shares its weights.
+
+    Raises
+    ------
+    ModelUnusable : diffusers cannot load it.
+    """
+    device: torch.device = runtime.torch_device
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+    given: dict[str, Any] = {name: None for name in UNUSED if name in source.index}
+    if "safety_checker" in given:
+        given["requires_safety_checker"] = False
+    try:
+        pipe = getattr(diffusers, source.pipeline_class).from_pretrained(
+            source.folder, dtype=runtime.torch_dtype, use_safetensors=True,
+            local_files_only=True, **given,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, ImportError) as err:
+        text = (str(err).strip() or type(err).__name__).splitlines()[0]
+        raise ModelUnusable(f"{str(source.folder)!r} cannot be loaded: {text}") from err
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+def denoiser_of(pipe: Any, source: Source) -> nn.Module:
+    """The net to prune."""
+    net: nn.Module = getattr(pipe, source.denoiser)
+    return net
+
+
+def write_pruned(source: Source, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Copy the pipeline into the empty `folder`, with `weights` in place of the denoiser's own.
+
+    Everything else stays as it is, to the byte; so does a file of which no weight changes.
+
+    Parameters
+    ----------
+    weights : name in the denoiser's state to its new value, of the same shape.
+    """
+    shutil.copytree(source.folder, folder, copy_function=_copy, dirs_exist_ok=True)
+    for file in sorted((folder / source.denoiser).glob("*.safetensors")):
+        _replace(file, weights)
+
+
+def _copy(source: str, target: str) -> None:
+    shutil.copyfile(source, target)
+    _sync(target)
+
+
+def _replace(file: Path, weights: Mapping[str, Tensor]) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(file, framework="pt") as stored:
+        metadata = stored.metadata()
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+    changed = {
+        name: weights[name].to(old.dtype).cpu().contiguous()
+        for name, old in tensors.items()
+        if name in weights and not weights[name].cpu().equal(old)
+    }
+    if changed:
+        save_file({**tensors, **changed}, file, metadata)
+        _sync(file)
+
+
+def _sync(file: str | Path) -> None:
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
