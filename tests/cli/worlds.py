@@ -44,18 +44,23 @@ class Imgtool(Protocol):
 @pytest.fixture(scope="session")
 def toy_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the toy plugin is installed; its specs are computed once."""
+    site = tmp_path_factory.mktemp("site")
+    install(site, "toy-stages", FILES)
+    return site
+
+
+def install(site: Path, dist: str, files: Mapping[str, str]) -> None:
+    """Put a distribution into `site`: a package of `files`, `plugin.py` among them."""
     import textwrap
 
-    site = tmp_path_factory.mktemp("site")
-    root = site / "toy_stages"
+    package = dist.replace("-", "_")
+    root, info = site / package, site / f"{package}-1.0.dist-info"
     root.mkdir()
-    for name, text in {"__init__.py": "", **FILES}.items():
+    for name, text in {"__init__.py": "", **files}.items():
         (root / name).write_text(textwrap.dedent(text), encoding="utf-8")
-    info = site / "toy_stages-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-stages\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[imgtool]\ntoy = toy_stages.plugin\n")
-    return site
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[imgtool]\n{package} = {package}.plugin\n")
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 Examples
 --------
-imgtool train
+imgtool train --help
 imgtool train tabletop --help
+imgtool bench tabletop
 """
 
 from __future__ import annotations
