@@ -75,7 +75,7 @@ def test_a_budget_that_is_no_time_is_refused() -> None:
         budget_of(TrainParams(budget="long"))
 
 
-@pytest.mark.parametrize("name", ["judge", "vae", "clip", ""])
+@pytest.mark.parametrize("name", ["judge", "vae", "clip", "", "turbo"])
 def test_trainers_run_end_to_end(name: str, tmp_path: Path) -> None:
     target = f"tabletop/{name}".rstrip("/")
     command = [

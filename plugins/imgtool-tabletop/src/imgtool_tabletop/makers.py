@@ -77,6 +77,22 @@ class ModelParams(TrainParams):
 
 
 @dataclass(frozen=True)
+class TurboParams(ModelParams):
+    """Parameters of `train.tabletop/turbo`."""
+
+    clip: Annotated[
+        str,
+        Help("Folder of the text tower; the shipped one if empty."),
+        PathTo("a CLIPModel folder"),
+    ] = ""
+    teacher: Annotated[
+        str,
+        Help("Folder of the generator to distil; the shipped one if empty."),
+        PathTo("a StableDiffusionPipeline folder"),
+    ] = ""
+
+
+@dataclass(frozen=True)
 class AestheticParams(ModelParams):
     """Parameters of `train.tabletop/aesthetic`."""
 
@@ -263,6 +279,24 @@ class TrainDepth(_SharingTrainer[ModelParams]):
             seed=params.seed, budget=budget_of(params), measured=4 if params.smoke else 300
         )
         train_depth(settings, bank, out_dir, work_dir, report)
+
+
+class TrainTurbo(_SharingTrainer[TurboParams]):
+    """`tabletop/turbo`."""
+
+    id = "train.tabletop/turbo"
+    summary = "Distil the generator into a LoRA that draws in one to four steps."
+    task = "text-to-image"
+    broad = False
+
+    def train(self, params: TurboParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+        """See `imgtool_tabletop.training.turbo`."""
+        from imgtool_tabletop.training.turbo import TurboTraining, train_turbo
+
+        clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
+        teacher = Path(params.teacher) if params.teacher else WEIGHTS / "tabletop"
+        settings = TurboTraining(seed=params.seed, budget=budget_of(params))
+        train_turbo(settings, bank, teacher, clip, out_dir, work_dir, report)
 
 
 class TrainAesthetic(_SharingTrainer[AestheticParams]):

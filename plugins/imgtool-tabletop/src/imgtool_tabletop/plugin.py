@@ -40,6 +40,7 @@ def imgtool_components() -> Iterable[Component]:
         ("train.tabletop/vlm", "TrainVlm"),
         ("train.tabletop/depth", "TrainDepth"),
         ("train.tabletop/aesthetic", "TrainAesthetic"),
+        ("train.tabletop/turbo", "TrainTurbo"),
     ):
         yield Component("maker", name, f"imgtool_tabletop.makers:{attribute}")
     for view in VIEWS:

@@ -132,6 +132,47 @@ class CaptionSource:
         return torch.stack([self.known[p] if p[1] >= 0 else self.empty for p in pairs])
 
 
+@dataclass(frozen=True)
+class Examples:
+    """What one step trains on.
+
+    latents, noise : [B, C, h, w] float32. states : [B, 128, width] bfloat16, of the captions.
+    generator : for whatever else the step draws.
+    """
+
+    latents: Tensor
+    noise: Tensor
+    states: Tensor
+    generator: torch.Generator
+
+
+class ExampleSource:
+    """Draws examples from a bank's pictures and captions; a step's depend on seed and step alone.
+
+    empty : share of captions left out. captions : different ones a picture.
+    """
+
+    def __init__(
+        self, bank: PictureBank, vae_dir: Path, clip_dir: Path, captions: int, empty: float = 0.0
+    ) -> None:
+        vae = AutoencoderKL.from_pretrained(vae_dir, torch_dtype=torch.float32).eval()
+        self.channels = int(vae.config.latent_channels)
+        self.pictures, self.texts = LatentSource(bank, vae), CaptionSource(bank, clip_dir)
+        self.captions, self.empty = captions, empty
+
+    def draw(self, batch: int, seed: int, step: int) -> Examples:
+        """`batch` examples of one step."""
+        self.pictures.extend(batch if self.pictures.encoded else 20 * batch)
+        generator = torch.Generator().manual_seed(seed * 7_919 + step)
+        rows = torch.randint(0, self.pictures.encoded, (batch,), generator=generator)
+        variants = torch.randint(0, self.captions, rows.shape, generator=generator)
+        variants[torch.rand(rows.shape, generator=generator) < self.empty] = -1
+        latents = self.pictures.latents[rows].float()
+        noise = torch.randn(latents.shape, generator=generator)
+        states = self.texts.states(rows.tolist(), variants.tolist())
+        return Examples(latents, noise, states, generator)
+
+
 def velocity_pair(
     latents: Tensor, noise: Tensor, times: Tensor, alphas: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -163,17 +204,14 @@ def train_generator(
     export_every_s: float = 600.0,
 ) -> None:
     """Train, resume, export now and then, and write the pipeline folder at the end."""
-    vae = AutoencoderKL.from_pretrained(vae_dir, torch_dtype=torch.float32).eval()
-    captions = CaptionSource(bank, clip_dir)
-    unet = build_unet(settings, vae.config.latent_channels, captions.width)
+    source = ExampleSource(bank, vae_dir, clip_dir, settings.captions, settings.empty)
+    unet = build_unet(settings, source.channels, source.texts.width)
     if settings.start:
         begun = UNet2DConditionModel.from_pretrained(settings.start, torch_dtype=torch.float32)
         unet.load_state_dict(begun.state_dict())
     report(f"{sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters")
     trainer = Trainer(unet, work_dir, settings.budget, settings.optimiser, report)
     alphas = build_scheduler().alphas_cumprod
-    source = LatentSource(bank, vae)
-    source.extend(20 * settings.batch)
     exported = trainer.seconds
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
@@ -182,20 +220,13 @@ def train_generator(
             exported = trainer.seconds
             with trainer.averaged():
                 write_pipeline(unet, vae_dir, clip_dir, out_dir)
-        source.extend(settings.batch)
-        generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
-        rows = torch.randint(0, source.encoded, (settings.batch,), generator=generator)
-        variants = torch.randint(0, settings.captions, rows.shape, generator=generator)
-        variants[torch.rand(rows.shape, generator=generator) < settings.empty] = -1
-        latents = source.latents[rows].float()
-        noise = torch.randn(latents.shape, generator=generator)
-        times = draw_times(len(rows), generator)
-        noised, target = velocity_pair(latents, noise, times, alphas)
-        states = captions.states(rows.tolist(), variants.tolist())
+        drawn = source.draw(settings.batch, settings.seed, step)
+        times = draw_times(settings.batch, drawn.generator)
+        noised, target = velocity_pair(drawn.latents, drawn.noise, times, alphas)
         with torch.autocast("cpu", torch.bfloat16):
-            made = unet(noised, times, states).sample
+            made = unet(noised, times, drawn.states).sample
         value = (made.float() - target).square().mean()
-        return value, {"encoded": float(source.encoded)}
+        return value, {"encoded": float(source.pictures.encoded)}
 
     trainer.run(loss)
     with trainer.averaged():
