@@ -105,6 +105,19 @@ def test_the_guilty_plugin_of_a_real_command_is_named(imgtool: Imgtool, installe
     assert answer.err.startswith("3 of 3 plugins: fails (")
 
 
+def test_a_file_of_the_command_itself_is_named_where_no_other_plugin_is_at_fault(
+    imgtool: Imgtool, world: Path
+) -> None:
+    (world / "bad.py").write_text(STAGE.format(id="bad.toy", end=".no_such_thing"))
+    command = [sys.executable, "-m", "imgtool", "--plugin", "bad.py", "bad.toy", "a cat"]
+    answer = imgtool("plugin", "bisect", "--", *command)
+
+    assert answer.status == 1
+    assert answer.lines == [
+        "no other plugin is at fault: the command fails the same way with bad.py alone"
+    ]
+
+
 def test_a_program_that_is_not_there_is_one_line(imgtool: Imgtool) -> None:
     answer = imgtool("plugin", "bisect", "--", "no-such-program")
 

@@ -219,10 +219,13 @@ def test_one_stage_is_checked_with_parameters_that_are_given(imgtool: Imgtool) -
 
 
 def test_a_name_that_is_none_is_one_line_and_a_hint(imgtool: Imgtool) -> None:
+    Path("imgtool-new").mkdir()
     wrong = {
+        ("imgtool-new",): "pip install -e imgtool-new puts a package to use",
         ("imgtol",): "no plugin in use is called 'imgtol'",
         ("imgtool", "--stage", "selekt.best"): "imgtool has no stage 'selekt.best'",
         ("imgtool", "--set", "by=1"): "--set takes LABEL.KEY=VALUE, not 'by=1'",
+        ("imgtool", "--set", "select.best.k=0"): "'k' must be 1 or more, not 0",
     }
     for arguments, reason in wrong.items():
         answer = imgtool("plugin", "check", *arguments)

@@ -8,6 +8,7 @@ imgtool plugin check imgtool-rewrite
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,7 @@ def bisect(command: tuple[str, ...], timeout: float | None) -> int:
         return ending
 
     verdict = find(names, told)
-    output.line(_told(verdict))
+    output.line(_told(verdict, _files_in(command)))
     return Status.DONE if verdict.guilty or verdict.whole.works else Status.ROWS_FAILED
 
 
@@ -126,7 +127,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     owned = [item for kind in registry.kinds() for item in registry.components(kind)]
     rows = []
     for name in dict.fromkeys(item.dist for item in registry.plugins):
-        brings = sorted(item.name for item in owned if item.dist == name)
+        brings = sorted({item.name for item in owned if item.dist == name})
         problems = [p.reason for p in registry.problems if p.dist == name]
         state = "broken" if problems else "ok"
         rows.append((name, state, " ".join(brings), "; ".join(problems)))
@@ -166,13 +167,14 @@ def _plugin_named(ctx: click.Context, name: str) -> tuple[Registry, Plugin]:
     if is_file(name):
         return Registry.load([*files, name]), file_plugin(name)
     known = [item.dist for item in registry.plugins]
-    raise UnknownComponent(
-        f"no plugin in use is called {name!r}", f"{near(name, known)}Known: {', '.join(known)}"
-    )
+    hint = f"{near(name, known)}Known: {', '.join(known)}"
+    if Path(name).is_dir():
+        hint = f"pip install -e {name} puts a package to use; one file is checked as FILE.py"
+    raise UnknownComponent(f"no plugin in use is called {name!r}", hint)
 
 
 def _settings(pairs: Sequence[str], stages: Sequence[Spec]) -> dict[str, dict[str, object]]:
-    from imgtool.params import find_param, parse_value
+    from imgtool.params import check_value, find_param, parse_value
 
     found: dict[str, dict[str, object]] = {}
     for text in pairs:
@@ -184,7 +186,9 @@ def _settings(pairs: Sequence[str], stages: Sequence[Spec]) -> dict[str, dict[st
             raise UsageError(f"--set takes LABEL.KEY=VALUE, not {text!r}", f"Labels: {labels}")
         for spec in specs:
             known = find_param(spec.id, spec.params, param)
-            found.setdefault(spec.id, {})[param] = parse_value(known, value)
+            wanted = parse_value(known, value)
+            check_value(spec.id, known, wanted)
+            found.setdefault(spec.id, {})[param] = wanted
     return found
 
 
@@ -199,7 +203,12 @@ def _show(finding: Finding, output: Output, as_json: bool) -> None:
     output.line(line.rstrip())
 
 
-def _told(verdict: Verdict) -> str:
+def _files_in(command: Sequence[str]) -> list[str]:
+    """Files that the command itself gives with `--plugin`: they cannot be left out."""
+    return [value for option, value in pairwise(command) if option == "--plugin"]
+
+
+def _told(verdict: Verdict, files: Sequence[str]) -> str:
     names = " and ".join(verdict.guilty)
     if verdict.whole.works:
         return "the command works with every plugin"
@@ -207,6 +216,8 @@ def _told(verdict: Verdict) -> str:
         return f"{names}: the command works without"
     if verdict.guilty:
         return f"{names}: the command needs it, and fails the same way with nothing else"
+    if files:
+        return f"no other plugin is at fault: the command fails the same way with {files[0]} alone"
     return "no plugin is at fault: the command fails the same way with none"
 
 

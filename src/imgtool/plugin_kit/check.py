@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from imgtool.plugin_kit import declaration, results, sameness
 from imgtool.plugin_kit.processes import Processes
 from imgtool.plugin_kit.trial import Broken, NotApplicable, NotHere, Trial, first_line
+from imgtool.specs import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +85,7 @@ def check_plugin(
     problems = [problem for problem in registry.problems if problem.dist == plugin.dist]
     for problem in problems:
         yield Finding(
-            problem.name or plugin.dist, "loads", State.FAILED, problem.reason, "mend the module"
+            problem.name or plugin.dist, "loads", State.FAILED, problem.reason, _mend(plugin)
         )
     if any(not problem.name for problem in problems):
         return
@@ -128,6 +129,12 @@ def summary(findings: Sequence[Finding]) -> str:
         return f"{failed} failed" if failed else "every rule is kept"
     begin = f"{failed} failed," if failed else "no rule is broken, but"
     return f"{begin} {len(not_run)} were not run: {', '.join(dict.fromkeys(not_run))}"
+
+
+def _mend(plugin: Plugin) -> str:
+    if is_file(plugin.module):
+        return "mend the file; of a package, install it and check it by its name"
+    return "mend the module"
 
 
 def _finding(subject: str, check: str, rule: Callable[[], str]) -> Finding:

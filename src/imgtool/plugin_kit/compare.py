@@ -43,7 +43,22 @@ def _differs(one: Any, other: Any, exact: bool) -> str:
         return ""
     if numbers and math.isnan(one) and math.isnan(other):
         return ""
+    if not exact and _is_nested(one, other):
+        return _records_differ(one, other)
     return "" if one == other else f"is {one!r} and {other!r}"
+
+
+def _is_nested(one: Any, other: Any) -> bool:
+    return any(isinstance(one, kind) and isinstance(other, kind) for kind in (dict, list))
+
+
+def _records_differ(one: Any, other: Any) -> str:
+    """Where two mappings, or two lists, differ by more than the tolerance of numbers."""
+    left, right = (v if isinstance(v, dict) else dict(enumerate(v)) for v in (one, other))
+    if left.keys() != right.keys():
+        return f"is {one!r} and {other!r}"
+    found = ((name, _differs(left[name], right[name], exact=False)) for name in left)
+    return next((f"at {name!r} {how}" for name, how in found if how), "")
 
 
 def _arrays_differ(one: Any, other: Any, exact: bool) -> str:

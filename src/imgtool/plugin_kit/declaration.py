@@ -129,6 +129,8 @@ def _refuses(trial: Trial, param: ParamSpec, value: object) -> bool:
                 "raise BadParams, a single line",
             ) from err
         return True
+    except Broken:
+        raise
     except (Exception, SystemExit) as err:
         raise Broken(
             f"{what} ends in {first_line(err)}",

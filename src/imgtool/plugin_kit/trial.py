@@ -204,6 +204,8 @@ class Trial:
                 if isinstance(err, NOT_HERE) and not self.models:
                     raise NotHere(err.message, MODELS_HINT) from err
                 raise Broken(f"cannot be opened: {err.message}", err.hint) from err
+            except Broken:
+                raise
             except (Exception, SystemExit) as err:
                 raise Broken(f"open raises {first_line(err)}") from err
         return self._opened[deterministic]
