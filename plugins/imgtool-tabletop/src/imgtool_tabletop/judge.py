@@ -46,11 +46,16 @@ class JudgeNet(nn.Module):
             block(2 * w, 2 * w, 1), nn.Conv2d(2 * w, 1 + len(SHAPES) + len(COLOURS), 1)
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def features(self, picture: Tensor) -> Tensor:
+        """[B, 2 width, 16, 16]: what the last layer reads."""
         early = self.early(picture * 2 - 1)
         middle = self.middle(early)
         deep = F.interpolate(self.late(middle), scale_factor=2.0) + self.join_middle(middle)
-        return self.head(F.interpolate(deep, scale_factor=2.0) + self.join_early(early))  # type: ignore[no-any-return]
+        joined = F.interpolate(deep, scale_factor=2.0) + self.join_early(early)
+        return self.head[0](joined)  # type: ignore[no-any-return]
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.head[1](self.features(picture))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -80,13 +85,26 @@ class Judge:
         )
         return cls(net)
 
-    @torch.no_grad()
+    def to(self, device: torch.device) -> "Judge":
+        """The same judge, there."""
+        self.net.to(device)
+        return self
+
     def read(self, pictures: Tensor) -> list[list[Seen]]:
         """Objects in each of [B, 3, 64, 64] pictures, 0..1, most certain first."""
-        out = self.net(pictures)
+        return self.look(pictures)[0]
+
+    @torch.no_grad()
+    def look(self, pictures: Tensor) -> tuple[list[list[Seen]], Tensor]:
+        """What `read` gives, and [B, 2 width] features: the means of the last maps."""
+        features = self.net.features(pictures)
+        out = self.net.head[1](features)
+        return self._found(out), features.mean((2, 3))
+
+    def _found(self, out: Tensor) -> list[list[Seen]]:
         heat = out[:, 0].sigmoid()
         peaks = (heat == F.max_pool2d(heat[:, None], 3, 1, 1)[:, 0]) & (heat > THRESHOLD)
-        found: list[list[Seen]] = [[] for _ in range(len(pictures))]
+        found: list[list[Seen]] = [[] for _ in range(len(out))]
         for picture, row, column in peaks.nonzero().tolist():
             logits = out[picture, 1:, row, column]
             shape, colour = logits.split((len(SHAPES), len(COLOURS)))
@@ -107,17 +125,3 @@ def objects_right(seen: list[Seen], wanted: tuple[ObjectFact, ...]) -> bool:
     return sorted((s.colour, s.shape) for s in seen) == sorted(
         (str(w.colour), str(w.shape)) for w in wanted
     )
-
-
-def sides_right(
-    seen: list[Seen], wanted: tuple[ObjectFact, ...], relation: tuple[int, str, int]
-) -> bool:
-    """Whether `left of` or `right of` holds between the two objects as seen."""
-    subject, kind, other = relation
-    places = []
-    for fact in (wanted[subject], wanted[other]):
-        match = [s for s in seen if (s.shape, s.colour) == (fact.shape, fact.colour)]
-        if not match:
-            return False
-        places.append(match[0].x)
-    return places[0] < places[1] if kind == "left of" else places[0] > places[1]

@@ -31,6 +31,13 @@ def imgtool_components() -> Iterable[Component]:
         "Pictures and captions of the tabletop world in one space, CLIPModel",
         {"task": "image-text-similarity", **LICENCE},
     )
+    yield Component(
+        "model",
+        "tabletop/judge",
+        "imgtool_tabletop:weights/judge",
+        "Reads solids from pictures; trained on renders alone",
+        {"task": "object-detection", **LICENCE},
+    )
     yield from _trained_models()
     for name, attribute in (
         ("train.tabletop", "TrainGenerator"),
@@ -46,6 +53,13 @@ def imgtool_components() -> Iterable[Component]:
     for view in VIEWS:
         where = f"imgtool_tabletop.views.makers:{view.title()}Data"
         yield Component("maker", f"data.tabletop/{view}", where)
+    yield Component("stage", "render.tabletop", "imgtool_tabletop.stages:Render")
+    yield Component("stage", "judge.tabletop", "imgtool_tabletop.stages:JudgePictures")
+    for name, attribute, summary in (
+        ("tabletop", "skills", "Held-out prompts, a category for each skill"),
+        ("tabletop/captions", "captions", "Held-out captions of one or two solids"),
+    ):
+        yield Component("bench-suite", name, f"imgtool_tabletop.suite:{attribute}", summary)
     yield Component(
         "bench",
         "tabletop",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgtool_score.sets.comparing import gaussian
 from imgtool_score.sets.frechet import frechet_distance
 from imgtool_score.sets.moments import Moments
 from imgtool_score.suites.bootstrap import of_prompts, spread
@@ -32,11 +33,11 @@ def distance_to(
     members = [np.flatnonzero(np.array(items) == item) for item in dict.fromkeys(items)]
     if len(members) < LEAST:
         return None
-    m, s = _gaussian(truth)
+    reference = gaussian(Moments.of(truth))
 
     def value(chosen: Sequence[int]) -> float:
         rows = np.concatenate([members[at] for at in chosen])
-        return frechet_distance(*_gaussian(features[rows]), m, s)
+        return frechet_distance(gaussian(Moments.of(features[rows])), reference)
 
     found = value(range(len(members)))
     interval = spread(found, of_prompts(value, len(members), DRAWS))
@@ -48,8 +49,3 @@ def distance_to(
         "truth": len(truth),
         "features": features.shape[1],
     }
-
-
-def _gaussian(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    moments = Moments.of(features)
-    return moments.mean, moments.covariance

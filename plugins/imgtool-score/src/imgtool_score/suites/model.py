@@ -111,9 +111,14 @@ class Suite:
         return hashlib.blake2b(text, digest_size=8).hexdigest()
 
     def first(self, count: int) -> Suite:
-        """The suite with `count` items, taken in turn from its categories; 0: all of them."""
+        """The suite with its first `count` items; 0: all of them.
+
+        They are taken in turn from its categories where its figure is the mean over these.
+        """
         if not count or count >= len(self.items):
             return self
+        if self.rule.overall == "pictures":
+            return self.only({item.id for item in self.items[:count]})
         lines = [[i for i in self.items if i.category == name] for name in self.categories]
         longest = max(map(len, lines))
         turns = [line[at] for at in range(longest) for line in lines if at < len(line)]
@@ -198,6 +203,8 @@ def _text(data: Mapping[str, Any], name: str, where: str, default: str | None = 
     value = data.get(name, default)
     if not isinstance(value, str) or (default is None and not value.strip()):
         raise InputUnreadable(f"{where}: {name!r} is no text")
+    if name != "prompt" and not value.isprintable():
+        raise InputUnreadable(f"{where}: {name!r} has characters that cannot be printed")
     return value
 
 
@@ -225,6 +232,8 @@ def _item(value: object, where: str) -> Item:
         except ValueError as err:
             raise InputUnreadable(f"{where}: {err}") from None
     asked = tuple({"text": q} if isinstance(q, str) else q for q in questions)
+    for question in asked:
+        _text(question, "kind", where, "")
     category = _text(data, "category", where, "")
     return Item(item_id, _text(data, "prompt", where), category, asked)
 

@@ -59,10 +59,16 @@ def describe(facts: Facts, rng: random.Random) -> str:
     relation = min(facts.relations, default=None)
     core = _core(names, relation, rng)
     distinct = len({(fact.colour, fact.shape) for fact in facts.objects}) == len(names)
-    long = rng.random() < 0.12 and relation is not None and distinct
-    if long:
+    long = rng.random() < 0.12 and distinct
+    if long and relation is not None:
         return _sentences(names, relation, facts, rng)
     return _opening(rng) + core + _surroundings(facts, rng)
+
+
+def in_sentences(facts: Facts, rng: random.Random) -> str:
+    """A caption of two to five sentences that says the same; `facts` has a relation."""
+    names = [name_object(fact, rng) for fact in facts.objects]
+    return _sentences(names, min(facts.relations), facts, rng)
 
 
 def _relates(facts: Facts, rng: random.Random) -> bool:
@@ -110,9 +116,8 @@ def _surroundings(facts: Facts, rng: random.Random) -> str:
 
 
 def _sentences(
-    names: list[str], relation: tuple[int, str, int] | None, facts: Facts, rng: random.Random
+    names: list[str], relation: tuple[int, str, int], facts: Facts, rng: random.Random
 ) -> str:
-    assert relation is not None
     subject, kind, other = relation
     phrase = words.RELATION_PHRASES[kind][0]
     lines = [f"There is {_listed([with_article(name) for name in names])}."]
