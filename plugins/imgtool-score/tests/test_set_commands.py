@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -240,6 +241,23 @@ def test_a_table_says_what_was_compared(
     ]  # fmt: skip
     assert "(3 × 5)" in out
     assert "tabletop/judge at 64×64" in out
+
+
+def test_pictures_are_counted_on_a_terminal_alone(
+    call: Callable[..., int],
+    sets: Sets,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = ("kid", sets.large, sets.saved, "--subset-size", 5, "--json")
+    assert call(*command) == 0
+    quiet = capsys.readouterr()
+    assert quiet.err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert call(*command) == 0
+    shown = capsys.readouterr()
+    assert str(sets.large) in shown.err
+    assert shown.out == quiet.out
 
 
 def test_clip_is_an_extractor_with_any_clip_as_its_model(

@@ -109,6 +109,8 @@ def spoilt(name: str, found: saved.FeatureSet, file: Path) -> None:
         about["count"] = "many"
     if name == "no model":
         del about["model"]
+    if name == "escapes":
+        about["model"] = "\x1b]0;mine\x07"
     if name == "newer":
         about["format"] = saved.FORMAT + 1
     text = "[" * 100_000 if name == "deep" else json.dumps([1] if name == "list" else about)
@@ -118,7 +120,7 @@ def spoilt(name: str, found: saved.FeatureSet, file: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["cut", "text", "nan", "lopsided", "narrow", "half precision", "no sample", "count", "words",
-     "no model", "weights", "newer", "deep", "list"],
+     "no model", "weights", "newer", "deep", "list", "escapes"],
 )  # fmt: skip
 def test_a_spoilt_file_is_refused_by_name(
     name: str, found: saved.FeatureSet, tmp_path: Path

@@ -6,12 +6,18 @@ Exit status 1 where pictures were skipped.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imgtool.api import BadParams
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from imgtool_score.sets.pictures import Picture
 
 SKIPPED = 1
 SET = "folder, store or statistics (.safetensors)"
@@ -33,7 +39,7 @@ def _measure(measure: str, values: dict[str, Any]) -> int:
     registry = click.get_current_context().find_root().meta.get("registry")
     runtime = Runtime(device=device, dtype="float32", registry=registry)
     try:
-        result = Comparison(request, runtime).result()
+        result = Comparison(request, runtime, _watched).result()
     finally:
         runtime.release()
     for text in warnings(result):
@@ -43,6 +49,17 @@ def _measure(measure: str, values: dict[str, Any]) -> int:
     else:
         click.echo("\n".join(lines(result)))
     return SKIPPED if skipped(result) else 0
+
+
+def _watched(word: str, pictures: Iterable[Picture]) -> Iterator[Picture]:
+    """The pictures, counted on a terminal."""
+    if not sys.stderr.isatty():
+        yield from pictures
+        return
+    from imgtool_score.sets.record import shown
+
+    with click.progressbar(pictures, label=shown(word), show_pos=True, file=sys.stderr) as counted:
+        yield from counted
 
 
 def _check(reference: str, autoencoder: str, save: Path | None) -> None:

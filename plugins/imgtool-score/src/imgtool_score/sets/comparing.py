@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from imgtool.api import BadParams
 from imgtool_score.sets.collecting import KEPT, Collector
@@ -21,7 +21,7 @@ from imgtool_score.sets.request import Measure, Result, Side
 from imgtool_score.sets.saved import load, require_comparable, save
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from imgtool.api import Runtime
     from imgtool_score.sets.moments import Moments
@@ -35,16 +35,28 @@ DEFAULT_EXTRACTOR = "clip"
 PARTS, LEAST = 16, 5_000
 
 
+Watch: TypeAlias = "Callable[[str, Iterable[Picture]], Iterable[Picture]]"
+
+
+def unwatched(word: str, pictures: Iterable[Picture]) -> Iterable[Picture]:
+    """The pictures as they are."""
+    return pictures
+
+
 class Comparison:
     """Answers one request. Making one checks what can be checked before anything is loaded.
+
+    Parameters
+    ----------
+    watch : given each set's name and its pictures, gives the pictures on as they are asked for.
 
     Raises
     ------
     InputMissing, InputUnreadable, BadParams : as the names say.
     """
 
-    def __init__(self, request: Request, runtime: Runtime) -> None:
-        self.request, self.runtime = request, runtime
+    def __init__(self, request: Request, runtime: Runtime, watch: Watch = unwatched) -> None:
+        self.request, self.runtime, self.watch = request, runtime, watch
         words = [word for word in (request.pictures, request.reference) if word]
         self.places = {word: place_of(word) for word in words}
         self.saved = {
@@ -125,7 +137,8 @@ class Comparison:
 
             autoencoder = load_autoencoder(self.runtime, request.autoencoder)
             again = reconstructions(pictures_in(*self.places[request.pictures]), autoencoder)
-            return Side(request.autoencoder, "reconstructions", self._measured(again)[0])
+            found, _ = self._measured(request.autoencoder, again)
+            return Side(request.autoencoder, "reconstructions", found)
         if not request.reference:
             return None
         place = self.places[request.reference][0]
@@ -134,19 +147,19 @@ class Comparison:
     def _set(self, word: str, parts: int = 1) -> tuple[FeatureSet, Collector]:
         found = self.saved.get(word)
         if found is None:
-            return self._measured(pictures_in(*self.places[word]), parts)
+            return self._measured(word, pictures_in(*self.places[word]), parts)
         collector = Collector(found.width, 0, parts)
         collector.add_all(found.priorities, found.sample)
         return found, collector
 
     def _measured(
-        self, pictures: Iterable[Picture], parts: int = 1
+        self, word: str, pictures: Iterable[Picture], parts: int = 1
     ) -> tuple[FeatureSet, Collector]:
         needs_sample = self.request.measure is Measure.KID or self.request.save is not None
         width = self.measuring.extractor.width
         collector = Collector(width, KEPT if needs_sample else 0, parts)
         bad = BadPictures(self.request.skip)
-        return self.measuring.collect(pictures, collector, bad), collector
+        return self.measuring.collect(self.watch(word, pictures), collector, bad), collector
 
 
 def gaussian(found: FeatureSet | Moments) -> Gaussian:

@@ -64,12 +64,17 @@ def lines(result: Result) -> list[str]:
         rows.append(("infinite", f"{line.value:.6g} (r² {line.r2:.3f}, {sizes})"))
     for name, side in _sides(result).items():
         lost = f", {side.found.skipped} skipped" if side.found.skipped else ""
-        rows.append((name, f"{side.found.count} of {side.place} {side.given}{lost}"))
+        rows.append((name, f"{side.found.count} of {side.place} {shown(side.given)}{lost}"))
     cut = f", {made.crops} patches of {made.crop}×{made.crop} a picture" if made.crops else ""
-    model = f" {made.model}" if made.model else ""
+    model = f" {shown(made.model)}" if made.model else ""
     square = f"{made.resolution}×{made.resolution}"
     rows.append(("features", f"{made.extractor}{model} at {square}{cut}"))
     return [f"{name:10} {value}" for name, value in rows]
+
+
+def shown(word: str) -> str:
+    """A name from the command line as a terminal may show it."""
+    return word if word.isprintable() else repr(word)
 
 
 def _sides(result: Result) -> dict[str, Side]:

@@ -174,6 +174,7 @@ def _whole(about: Mapping[str, Any], name: str) -> int:
 
 def _text(about: Mapping[str, Any], name: str) -> str:
     value = about[name]
-    if not isinstance(value, str):
+    # Shown on terminals, which obey what is not printable.
+    if not isinstance(value, str) or not value.isprintable():
         raise ValueError(f"{name!r} is {value!r}")
     return value
