@@ -112,6 +112,18 @@ def test_repair_leaves_less_error_than_masks_alone(
     assert 0 < errors[0] < errors[1]
 
 
+def test_a_budget_spent_by_error_prunes_as_much_in_all(
+    tiny_sd: Path, tmp_path: Path, prompts: str
+) -> None:
+    params = ObsParams(model=str(tiny_sd), prompts=prompts, **QUICK, allocation="error", spread=0.1)
+    report = make(PruneObs, params, tmp_path / "slim")
+    shares = [layer["zeros"] / layer["weights"] for layer in report["layers"]]
+
+    assert report["sparsity"] == pytest.approx(0.5, abs=0.005)
+    assert 0.39 < min(shares) < 0.45
+    assert 0.55 < max(shares) < 0.61
+
+
 def test_plain_diffusers_draws_with_what_was_made(
     tiny_sd: Path, tmp_path: Path, prompts: str
 ) -> None:
@@ -192,6 +204,7 @@ def test_weights_in_several_files_are_pruned_in_each(tiny_sd: Path, tmp_path: Pa
         ({"pattern": "4:2"}, "no pattern"),
         ({"pattern": "half"}, "neither unstructured nor N:M"),
         ({"pattern": "2:4", "sparsity": 0.6}, "prunes 0.5 of the weights, not 0.6"),
+        ({"pattern": "2:4", "allocation": "error"}, "leaves no choice"),
         ({"pattern": "2:5"}, r"layer '.*to_q': 16 columns are no multiple of 5"),
         ({"exclude": ("*",)}, "no layer is left"),
         ({"a_min": 2.0}, "give no weights"),
@@ -276,7 +289,7 @@ def test_memory_decides_the_packages_where_they_are_left_open(
         "packages": 0,
     }
     roomy = make(PruneObs, ObsParams(**common), tmp_path / "roomy")
-    tight = make(PruneObs, ObsParams(**common, memory=2e-5), tmp_path / "tight")
+    tight = make(PruneObs, ObsParams(**common, memory=8e-5), tmp_path / "tight")
 
     assert {layer["package"] for layer in roomy["layers"]} == {0}
-    assert len({layer["package"] for layer in tight["layers"]}) > 2
+    assert 1 < len({layer["package"] for layer in tight["layers"]}) < 6

@@ -10,6 +10,7 @@ from toy_pipe import UNITS, WIDTH, Denoiser, Pipe, noise, prompts
 
 from imgtool.api import ModelUnusable, StageFailed
 from imgtool_prune.architectures import Unit, linear_at, paths, split, without
+from imgtool_prune.budget import sparsities
 from imgtool_prune.calibration import Calibration, Trajectories
 from imgtool_prune.methods import Magnitude, Obs
 from imgtool_prune.packages import Pruner, hessian_bytes
@@ -30,7 +31,8 @@ def pruner(notes: Path, method: Method | None = None, batch: int = 4, extra: int
     denoiser = Denoiser()
     trajectories = Trajectories(prompts(6), steps=3, batch=batch)
     calibration = Calibration(Pipe(denoiser, extra), denoiser, trajectories)
-    return Pruner(denoiser, method or Obs(), Unstructured(0.5), calibration, notes)
+    patterns = dict.fromkeys([*paths(UNITS), "unused"], Unstructured(0.5))
+    return Pruner(method or Obs(), patterns, calibration, notes)
 
 
 def test_units_are_split_into_neighbours_the_first_longer() -> None:
@@ -156,6 +158,42 @@ def test_the_same_seed_gives_the_same_bytes_and_another_batch_nearly_so(tmp_path
         assert here["relative_error"] == pytest.approx(there["relative_error"], rel=1e-4)
 
 
+def shares(run: Pruner, spread: float, sparsity: float = 0.5) -> dict[str, float]:
+    assert isinstance(run.method, Obs)
+    packages = split(UNITS, 2)
+    return sparsities(run.calibration, run.method, packages, sparsity, spread, run.notes)
+
+
+def test_a_budget_is_spent_within_bounds_by_errors_of_the_whole_network(tmp_path: Path) -> None:
+    run = pruner(tmp_path)
+    run.denoiser.second.weight.data[:, ::2] *= 1e-3
+    before = {name: weight.clone() for name, weight in run.denoiser.state_dict().items()}
+    found = shares(run, 0.2)
+
+    assert list(found) == paths(UNITS)
+    assert sum(found.values()) / 4 == pytest.approx(0.5)
+    assert all(0.3 <= share <= 0.7 for share in found.values())
+    assert found["second"] == pytest.approx(0.7)
+    assert all(weight.equal(before[name]) for name, weight in run.denoiser.state_dict().items())
+    assert set(shares(run, 0.0).values()) == {0.5}
+
+
+def test_errors_that_are_noted_are_not_gathered_again(tmp_path: Path) -> None:
+    first = shares(pruner(tmp_path), 0.2)
+    again = pruner(tmp_path)
+
+    assert shares(again, 0.2) == first
+    assert again.denoiser.calls == 0
+
+
+def test_no_layer_loses_everything_to_a_budget(tmp_path: Path) -> None:
+    run = pruner(tmp_path)
+    run.denoiser.second.weight.data.zero_()
+
+    assert shares(run, 0.5, 0.8)["second"] == 0.95
+    assert set(shares(run, 0.5, 0.97).values()) == {0.97}
+
+
 def test_magnitude_needs_no_run(tmp_path: Path) -> None:
     run = pruner(tmp_path, Magnitude())
     weights, facts = run.run(split(UNITS, 1))
@@ -180,8 +218,8 @@ def test_numbers_that_are_not_finite_are_named_with_layer_and_step(tmp_path: Pat
 
 def test_weights_that_do_not_fit_their_precision_are_refused(tmp_path: Path) -> None:
     class Exploding(Magnitude):
-        def prune(self, weights, seen, pattern):
-            outcome = super().prune(weights, seen, pattern)
+        def prune(self, weights, seen, patterns):
+            outcome = super().prune(weights, seen, patterns)
             return type(outcome)([weight * 1e9 for weight in outcome.weights], {})
 
     run = pruner(tmp_path, Exploding())
@@ -194,7 +232,7 @@ def test_weights_that_do_not_fit_their_precision_are_refused(tmp_path: Path) -> 
 
 def test_a_hessian_without_factor_names_its_layers(tmp_path: Path) -> None:
     class Hopeless(Obs):
-        def prune(self, weights, seen, pattern):
+        def prune(self, weights, seen, patterns):
             raise ArithmeticError("no Cholesky factor")
 
     with pytest.raises(StageFailed, match=r"first\.a, first\.b: no Cholesky factor"):

@@ -61,10 +61,10 @@ def saliency_curve(weight: Tensor, upper: Tensor, energy: float, points: int = 6
     ----------
     weight : [R, d].
     upper : U [d, d], the factor of the damped inverse Hessian.
-    energy : what errors are relative to: 1/2 tr(W H W^T).
+    energy : what errors are relative to: 1/2 tr(W H W^T); 0 where the layer puts nothing out.
     """
     saliencies = (weight / upper.diagonal()).square().flatten().sort().values.double() / 2
-    total = saliencies.cumsum(0) / energy
+    total = saliencies.cumsum(0) / energy if energy else torch.zeros_like(saliencies)
     ends = torch.linspace(0, len(total), points + 1, dtype=torch.float64).round().long().unique()
     errors = [0.0, *total[ends[1:] - 1].tolist()]
     return ErrorCurve(len(total), tuple((ends / len(total)).tolist()), tuple(errors))

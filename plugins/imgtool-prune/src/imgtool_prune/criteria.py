@@ -12,10 +12,10 @@ from imgtool_prune.patterns import SemiStructured, smallest, smallest_by_group, 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from imgtool_prune.patterns import Unstructured
+    from imgtool_prune.patterns import MaskPattern
 
 
-def magnitude_mask(weight: Tensor, pattern: Unstructured | SemiStructured) -> Tensor:
+def magnitude_mask(weight: Tensor, pattern: MaskPattern) -> Tensor:
     """The smallest |W|: of the whole matrix, or of each group."""
     scores = weight.abs()
     if isinstance(pattern, SemiStructured):
@@ -24,7 +24,7 @@ def magnitude_mask(weight: Tensor, pattern: Unstructured | SemiStructured) -> Te
     return smallest(scores, round(pattern.sparsity * weight.numel()))
 
 
-def wanda_mask(weight: Tensor, diagonal: Tensor, pattern: Unstructured | SemiStructured) -> Tensor:
+def wanda_mask(weight: Tensor, diagonal: Tensor, pattern: MaskPattern) -> Tensor:
     """The smallest |W_rj| sqrt(H_jj) of each row or group (arXiv 2306.11695).
 
     Parameters
@@ -34,7 +34,7 @@ def wanda_mask(weight: Tensor, diagonal: Tensor, pattern: Unstructured | SemiStr
     return row_mask(weight.abs() * diagonal.sqrt(), pattern)
 
 
-def row_mask(scores: Tensor, pattern: Unstructured | SemiStructured) -> Tensor:
+def row_mask(scores: Tensor, pattern: MaskPattern) -> Tensor:
     """The smallest scores of each group, or int(sparsity * d) of each row."""
     if isinstance(pattern, SemiStructured):
         pattern.check(*scores.shape)

@@ -85,6 +85,13 @@ class SparseGptParams(CalibratedParams):
         Literal["exact", "reference"],
         Help("Prune the exact share of a block, or one more as SparseGPT's code does."),
     ] = "exact"
+    allocation: Annotated[
+        Literal["uniform", "error"],
+        Help("Prune all layers alike, or more where the expected error is small."),
+    ] = "uniform"
+    spread: Annotated[
+        float, Help("Most that a layer's sparsity may differ from the whole's."), Bounds(0, 1)
+    ] = 0.2
 
 
 @dataclass(frozen=True)

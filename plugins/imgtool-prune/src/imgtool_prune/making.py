@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.api import BadParams, InputEmpty, InputUnreadable, write_file
 from imgtool_prune.architectures import KIND, Unit, linear_at, paths, split, without
+from imgtool_prune.budget import sparsities
 from imgtool_prune.calibration import Calibration, Trajectories
 from imgtool_prune.makers import CalibratedParams, SparseGptParams, WeighedParams
+from imgtool_prune.methods import Obs
 from imgtool_prune.packages import Facts, Pruner, hessian_bytes
 from imgtool_prune.patterns import SemiStructured, Unstructured
 from imgtool_prune.pipeline import (
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from imgtool_prune.architectures import ArchAdapter
     from imgtool_prune.makers import MaskParams
     from imgtool_prune.methods import Method
+    from imgtool_prune.patterns import MaskPattern
 
 log = logging.getLogger("imgtool.prune")
 GIB = 2**30
@@ -63,15 +66,16 @@ def prune_model(
     packages = packages_of(denoiser, units, params)
     mark = json.dumps([name, settings, how], sort_keys=True).encode()
     notes = runtime.journal / hashlib.blake2b(mark, digest_size=8).hexdigest()
-    pruner = Pruner(denoiser, method, pattern, Calibration(pipe, denoiser, trajectories), notes)
-    weights, facts = pruner.run(packages)
+    calibration = Calibration(pipe, denoiser, trajectories)
+    patterns = patterns_of(calibration, method, packages, pattern, params, notes)
+    weights, facts = Pruner(method, patterns, calibration, notes).run(packages)
     write_pruned(source, weights, out_dir)
     report = {"format": 1, "maker": name, "settings": settings, **how, **summed(denoiser, facts)}
     text = json.dumps(report, sort_keys=True, indent=1) + "\n"
     write_file(out_dir / "prune_report.json", text.encode())
 
 
-def read_pattern(params: MaskParams) -> Unstructured | SemiStructured:
+def read_pattern(params: MaskParams) -> MaskPattern:
     """The pattern that `params` ask for.
 
     Raises
@@ -94,7 +98,31 @@ def read_pattern(params: MaskParams) -> Unstructured | SemiStructured:
             f"pattern {params.pattern} prunes {share:g} of the weights, not {params.sparsity:g}",
             "Leave sparsity out",
         )
+    if isinstance(params, SparseGptParams) and params.allocation != "uniform":
+        raise BadParams(
+            f"pattern {params.pattern} leaves no choice between layers", "Leave allocation out"
+        )
     return pattern
+
+
+def patterns_of(
+    calibration: Calibration,
+    method: Method,
+    packages: Sequence[Sequence[Unit]],
+    pattern: MaskPattern,
+    params: MaskParams,
+    notes: Path,
+) -> dict[str, MaskPattern]:
+    """The pattern of each layer by its path: the same for all, or as the budget is spent."""
+    layers = [path for package in packages for path in paths(package)]
+    uniform = not isinstance(params, SparseGptParams) or params.allocation == "uniform"
+    if uniform or not layers:
+        return dict.fromkeys(layers, pattern)
+    assert isinstance(params, SparseGptParams)
+    assert isinstance(pattern, Unstructured)
+    assert isinstance(method, Obs)
+    shares = sparsities(calibration, method, packages, pattern.sparsity, params.spread, notes)
+    return {path: Unstructured(share, pattern.rule) for path, share in shares.items()}
 
 
 def trajectories_of(params: MaskParams, source: Source) -> Trajectories:
@@ -148,7 +176,7 @@ def units_of(
     adapter: ArchAdapter,
     denoiser: nn.Module,
     exclude: Sequence[str],
-    pattern: Unstructured | SemiStructured,
+    pattern: MaskPattern,
 ) -> list[Unit]:
     """What is to be pruned; nothing where the sparsity is 0.
 

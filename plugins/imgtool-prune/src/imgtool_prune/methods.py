@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from imgtool_prune.criteria import magnitude_mask, row_mask, wanda_mask
+from imgtool_prune.allocation import saliency_curve
+from imgtool_prune.criteria import magnitude_mask, output_error, row_mask, wanda_mask
 from imgtool_prune.dsnot import CYCLES, Channels, refine
 from imgtool_prune.factor import DAMPING, damp
 from imgtool_prune.obs import BLOCK, prune_columns
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from imgtool_prune.patterns import SemiStructured, Unstructured
+    from imgtool_prune.allocation import ErrorCurve
+    from imgtool_prune.patterns import MaskPattern
     from imgtool_prune.statistics import Accumulator
 
 
@@ -46,9 +48,9 @@ class Method(Protocol):
         self,
         weights: Sequence[Tensor],
         seen: Accumulator | None,
-        pattern: Unstructured | SemiStructured,
+        patterns: Sequence[MaskPattern],
     ) -> Outcome:
-        """Prune layers that share the input that `seen` gathered.
+        """Prune layers that share the input that `seen` gathered, each by its own pattern.
 
         Raises
         ------
@@ -72,20 +74,24 @@ class Obs:
         self,
         weights: Sequence[Tensor],
         seen: Accumulator | None,
-        pattern: Unstructured | SemiStructured,
+        patterns: Sequence[MaskPattern],
     ) -> Outcome:
         """See `Method.prune`."""
         assert isinstance(seen, Hessian)
         damped = damp(seen.matrix(), self.damping)
-        pruned = prune_columns(
-            weights, damped.upper(), damped.dead, [pattern] * len(weights), self.block
-        )
+        pruned = prune_columns(weights, damped.upper(), damped.dead, patterns, self.block)
         facts = {
             "damping": damped.damping,
             "damping_raised": damped.retries,
             "dead_channels": int(damped.dead.sum()),
         }
         return Outcome([layer.weight for layer in pruned], facts)
+
+    def curves(self, weights: Sequence[Tensor], seen: Hessian) -> list[ErrorCurve]:
+        """How the relative error of each layer is expected to grow with its sparsity."""
+        hessian = seen.matrix()
+        upper = damp(hessian, self.damping).upper()
+        return [saliency_curve(weight, upper, output_error(weight, hessian)) for weight in weights]
 
 
 @dataclass(frozen=True)
@@ -100,12 +106,15 @@ class Wanda:
         self,
         weights: Sequence[Tensor],
         seen: Accumulator | None,
-        pattern: Unstructured | SemiStructured,
+        patterns: Sequence[MaskPattern],
     ) -> Outcome:
         """See `Method.prune`."""
         assert isinstance(seen, Moments)
         diagonal = seen.diagonal().float()
-        masks = [wanda_mask(weight, diagonal, pattern) for weight in weights]
+        masks = [
+            wanda_mask(weight, diagonal, pattern)
+            for weight, pattern in zip(weights, patterns, strict=True)
+        ]
         return _zeroed(weights, masks)
 
 
@@ -131,7 +140,7 @@ class Dsnot:
         self,
         weights: Sequence[Tensor],
         seen: Accumulator | None,
-        pattern: Unstructured | SemiStructured,
+        patterns: Sequence[MaskPattern],
     ) -> Outcome:
         """See `Method.prune`."""
         assert isinstance(seen, HessianAndMoments)
@@ -147,7 +156,7 @@ class Dsnot:
                 cycles=self.cycles,
                 keep_sign=self.keep_sign,
             )
-            for weight in weights
+            for weight, pattern in zip(weights, patterns, strict=True)
         ]
         return _zeroed(weights, masks)
 
@@ -164,10 +173,10 @@ class Magnitude:
         self,
         weights: Sequence[Tensor],
         seen: Accumulator | None,
-        pattern: Unstructured | SemiStructured,
+        patterns: Sequence[MaskPattern],
     ) -> Outcome:
         """See `Method.prune`."""
-        return _zeroed(weights, [magnitude_mask(weight, pattern) for weight in weights])
+        return _zeroed(weights, list(map(magnitude_mask, weights, patterns)))
 
 
 def _zeroed(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> Outcome:

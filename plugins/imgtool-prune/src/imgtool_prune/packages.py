@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from imgtool_prune.architectures import Unit
     from imgtool_prune.calibration import Calibration
     from imgtool_prune.methods import Method
-    from imgtool_prune.patterns import SemiStructured, Unstructured
+    from imgtool_prune.patterns import MaskPattern
     from imgtool_prune.statistics import Accumulator
 
 log = logging.getLogger("imgtool.prune")
@@ -51,14 +51,19 @@ class Pruner:
 
     Attributes
     ----------
+    patterns : by path of layer.
     notes : folder for finished packages; of this pruning alone.
     """
 
-    denoiser: nn.Module
     method: Method
-    pattern: Unstructured | SemiStructured
+    patterns: Mapping[str, MaskPattern]
     calibration: Calibration
     notes: Path
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The net; its weights change as packages are done."""
+        return self.calibration.denoiser
 
     def run(self, packages: Sequence[Sequence[Unit]]) -> tuple[dict[str, Tensor], Facts]:
         """New weights by their name in the state, and what to report.
@@ -83,7 +88,7 @@ class Pruner:
         return weights, facts
 
     def _prune(self, package: Sequence[Unit], number: int, file: Path) -> None:
-        seen = self._gather(package)
+        seen = gather(self.calibration, self.method, package)
         state: dict[str, Tensor] = {}
         records = []
         for unit in package:
@@ -93,31 +98,13 @@ class Pruner:
                     records.append({"path": path, "block": unit.block, "package": number, **record})
         _write(file, state, Facts(self.calibration.alphas, records))
 
-    def _gather(self, package: Sequence[Unit]) -> dict[str, Accumulator]:
-        """Statistics by the first layer of those that share an input."""
-        wanted: dict[str, Accumulator] = {}
-        for unit in package:
-            for first, *_ in unit.inputs:
-                layer = linear_at(self.denoiser, first)
-                accumulator = self.method.accumulator(layer.in_features, layer.weight.device)
-                if accumulator is not None:
-                    wanted[first] = accumulator
-        if wanted:
-            self.calibration.gather(wanted)
-        for path, accumulator in wanted.items():
-            if not accumulator.tokens:
-                raise StageFailed(
-                    f"layer {path!r} saw no input in calibration", "Leave it out with --exclude"
-                )
-        return wanted
-
     def _solve(
         self, group: Sequence[str], seen: Accumulator | None
     ) -> Iterator[tuple[str, Tensor, dict[str, Any]]]:
         layers = [linear_at(self.denoiser, path) for path in group]
         before = [layer.weight.data.float() for layer in layers]
         try:
-            outcome = self.method.prune(before, seen, self.pattern)
+            outcome = self.method.prune(before, seen, [self.patterns[path] for path in group])
         except (ValueError, ArithmeticError) as err:
             raise StageFailed(
                 f"layers {', '.join(group)}: {err}", "Give more prompts, or more --damping"
@@ -130,6 +117,32 @@ class Pruner:
                     "Try --dtype float32",
                 )
             yield path, new.cpu(), {**_record(old, new.float(), seen), **outcome.facts}
+
+
+def gather(
+    calibration: Calibration, method: Method, package: Sequence[Unit]
+) -> dict[str, Accumulator]:
+    """Statistics for `method`, by the first layer of those that share an input.
+
+    Raises
+    ------
+    StageFailed : a layer saw no input, or one that is not finite.
+    """
+    wanted: dict[str, Accumulator] = {}
+    for unit in package:
+        for first, *_ in unit.inputs:
+            layer = linear_at(calibration.denoiser, first)
+            accumulator = method.accumulator(layer.in_features, layer.weight.device)
+            if accumulator is not None:
+                wanted[first] = accumulator
+    if wanted:
+        calibration.gather(wanted)
+    for path, accumulator in wanted.items():
+        if not accumulator.tokens:
+            raise StageFailed(
+                f"layer {path!r} saw no input in calibration", "Leave it out with --exclude"
+            )
+    return wanted
 
 
 def _record(old: Tensor, new: Tensor, seen: Accumulator | None) -> dict[str, Any]:

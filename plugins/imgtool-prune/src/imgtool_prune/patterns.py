@@ -6,7 +6,7 @@ Masks are true where pruned. Ties go by position, so the same scores give the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import torch
 
@@ -126,6 +126,10 @@ class SemiStructured:
     def choose(self, scores: Tensor, dead: Tensor, begin: int) -> Tensor:
         """See `Pattern.choose`. Dead channels go first: they cost nothing."""
         return smallest_by_group(scores.masked_fill(dead, -1.0), self.keep, self.group)
+
+
+# What a criterion without repair can make too.
+MaskPattern: TypeAlias = Unstructured | SemiStructured
 
 
 @dataclass(frozen=True)
