@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from imgtool.report.collect import collect
 from imgtool.report.page import page
 from imgtool.report.pictures import EDGES, PAGE_BYTES, Album, as_grey, edge_for
 from imgtool.store import Store
+from schemas import ROOT, faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,3 +189,14 @@ def test_a_pattern_takes_runs_by_their_numbers(studio: Studio) -> None:
     ]
     told = studio.imgtool("report", "s.zarr", "--run", "plane-*", status=2)
     assert re.search(r"no run 'plane-\*'.*Runs: plain-tint=none", told, re.DOTALL)
+
+
+def test_the_votes_in_the_guide_fit_their_schema() -> None:
+    guide = (ROOT / "docs" / "how-to" / "report.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    assert faults("votes-1", json.loads(example)) == []
+
+
+def test_a_store_or_a_stream_is_reported_alone(studio: Studio) -> None:
+    told = studio.imgtool("report", "s.zarr", "search", status=2)
+    assert "'s.zarr' is given beside other runs" in told and "--run A --run B" in told

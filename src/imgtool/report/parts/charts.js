@@ -2,6 +2,7 @@
 
 const charts = at("charts");
 const BINS = 32;
+let isDrawn = false; // whether the figures show what is searched and filtered now
 
 const scoreNames = [...new Set(scoreKeys.map((key) => key.name))];
 function layCharts() {
@@ -62,20 +63,25 @@ function histogramsOf(name, some) {
   return found.length ? el("section", {}, el("h3", {}, found[0].key.short), el("div", { class: "histograms" }, ...found.map((one) => histogram(one, top)))) : null;
 }
 
-/** Figures cost nothing until they are open; then they follow what is searched and filtered. */
+/** Figures cost nothing while they are closed. */
 function drawCharts() {
-  if (!charts.open) return;
+  isDrawn = charts.open;
+  if (!isDrawn) return;
   const some = visible();
   at("histograms").replaceChildren(...scoreNames.map((name) => histogramsOf(name, some)).filter(Boolean));
   drawScatter(some);
 }
 
+/** Opens the figures and goes to the dot of the row, or closes them and goes back to it. */
 function toggleCharts() {
   if (charts.hidden) return;
   charts.open = !charts.open;
-  drawCharts();
-  const [first] = dots.points;
-  if (!charts.open) goTo(here.line, here.column);
-  else if (first) pointAt(dots.points.find((point) => point.line === here?.line) ?? first);
-  else charts.querySelector("summary").focus();
+  if (charts.open && !isDrawn) drawCharts();
+  const dot = dots.points.find((point) => point.line === here?.line) ?? dots.points[0];
+  if (charts.open && dot) pointAt(dot);
+  else if (charts.open) charts.querySelector("summary").focus();
+  else if (here) goTo(here.line, here.column);
 }
+
+charts.addEventListener("toggle", () => { if (charts.open && !isDrawn) drawCharts(); });
+addEventListener("resize", drawCharts);

@@ -106,10 +106,11 @@ function drawScatter(some) {
 
 /** Makes a dot the one that Tab reaches and whose row is shown; null: none yet. */
 function mark(point) {
+  const stop = () => dots.point ?? dots.points[0];
   dots.point?.node.classList.remove("marked");
-  for (const { node } of dots.points) if (node.tabIndex === 0) node.setAttribute("tabindex", -1);
+  stop()?.node.setAttribute("tabindex", -1);
   dots.point = point;
-  (point ?? dots.points[0])?.node.setAttribute("tabindex", 0);
+  stop()?.node.setAttribute("tabindex", 0);
   point?.node.classList.add("marked");
   at("pointed").replaceChildren(...(point ? cardOf(point) : [el("p", { class: "quiet" }, "Point at a dot, or go there with Tab and the arrow keys, to see its row.")]));
 }
@@ -171,5 +172,3 @@ plot.addEventListener("click", (event) => {
   if (point) openPoint(point);
 });
 for (const name of ["across", "up"]) at(name).addEventListener("input", drawCharts);
-addEventListener("resize", drawCharts);
-charts.addEventListener("toggle", drawCharts);
