@@ -38,7 +38,7 @@ class Header:
     store : absolute path of the store that holds the rows.
     run : name of the run in it.
     instance : key of the instance whose batches the stream lists.
-    fields : names of all fields that its rows have there.
+    fields : names of all fields that its rows have there; `score.*` stands for any scores.
     """
 
     store: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -46,15 +47,20 @@ def test_the_package_passes_its_own_tests(imgtool: Imgtool, world: Path) -> None
 
 
 def test_the_package_once_installed_is_found_and_keeps_every_rule(
-    imgtool: Imgtool, world: Path, tmp_path: Path
+    imgtool: Imgtool, world: Path, tmp_path: Path, picture: Path
 ) -> None:
     imgtool("plugin", "new", "film-look", "-o", "mine")
     environment = installed(world / "mine", tmp_path / "site")
+    readme = (world / "mine" / "README.md").read_text().splitlines()
+    promised = [shlex.split(line)[1:] for line in readme if line.startswith("imgtool ")]
     listed = imgtool("plugin", "list", env=environment)
-    checked = imgtool("plugin", "check", "imgtool-film-look", env=environment)
+    answers = [imgtool(*words, env=environment) for words in promised]
 
     assert "filter.film-look" in listed.out
-    assert checked.status == 0, checked.out
+    assert [words[0] for words in promised] == ["filter.film-look", "plugin"]
+    assert [answer.status for answer in answers] == [0, 0], [answer.err for answer in answers]
+    assert answers[1].err == "every rule is kept\n"
+    assert (world / "out" / "0.png").exists()
 
 
 def test_every_mark_of_the_template_is_filled_in(imgtool: Imgtool, world: Path) -> None:

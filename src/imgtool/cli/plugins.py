@@ -75,6 +75,7 @@ def check(
 ) -> int:
     """Try every stage of a plugin against the rules that all stages keep."""
     from imgtool.plugin_kit.check import State, check_plugin, summary
+    from imgtool.plugin_kit.processes import Processes
 
     registry, checked = _plugin_named(ctx, name)
     every = [spec for spec in registry.specs("stage") if spec.dist == checked.dist]
@@ -86,9 +87,11 @@ def check(
             f"{near(only, known)}Stages: {', '.join(known) or 'none'}",
         )
     output, found = Output.plain(as_json), []
-    for finding in check_plugin(checked, registry, stages, _settings(settings, stages)):
-        found.append(finding)
-        _show(finding, output, as_json)
+    given = _settings(settings, stages)
+    with Processes() as processes:
+        for finding in check_plugin(checked, registry, stages, given, processes):
+            found.append(finding)
+            _show(finding, output, as_json)
     output.note(summary(found))
     failed = any(finding.state is State.FAILED for finding in found)
     return Status.ROWS_FAILED if failed else Status.DONE

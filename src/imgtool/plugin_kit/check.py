@@ -75,12 +75,14 @@ def check_plugin(
     registry: Registry,
     stages: Sequence[Spec],
     given: Mapping[str, Mapping[str, object]],
+    processes: Processes,
 ) -> Iterator[Finding]:
     """Findings about a plugin, then about each of `stages`.
 
     Parameters
     ----------
     given : stage id to parameters that the user set.
+    processes : where stages run what must not share a process with this check.
     """
     problems = [problem for problem in registry.problems if problem.dist == plugin.dist]
     for problem in problems:
@@ -96,7 +98,7 @@ def check_plugin(
     makers = [spec for spec in registry.specs("maker") if spec.dist == plugin.dist]
     for spec in makers:
         yield _finding(spec.id, "help", partial(declaration.helps, spec))
-    with Processes() as processes, tempfile.TemporaryDirectory(prefix="imgtool-check-") as folder:
+    with tempfile.TemporaryDirectory(prefix="imgtool-check-") as folder:
         for spec in stages:
             place = Path(folder, spec.id)
             place.mkdir()

@@ -88,9 +88,12 @@ class Processes:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
         assert self._forking.stdin and self._forking.stdout
-        self._forking.stdin.write(json.dumps(request) + "\n")
-        self._forking.stdin.flush()
-        return int(self._forking.stdout.readline())
+        try:
+            self._forking.stdin.write(json.dumps(request) + "\n")
+            self._forking.stdin.flush()
+            return int(self._forking.stdout.readline())
+        except (BrokenPipeError, ValueError):  # something that it imported ended it
+            return _spawned(request)
 
 
 def _spawned(request: dict[str, list[str]]) -> int:
