@@ -228,9 +228,6 @@ def _differences(
 
 def _interval(value: float, drawn: np.ndarray) -> dict[str, float | None]:
     known = drawn[np.isfinite(drawn)]
-    interval = (
-        percentile(value, known)
-        if len(known) and math.isfinite(value)
-        else Interval(value, math.nan, math.nan)
-    )
-    return {name: x if math.isfinite(x) else None for name, x in vars(interval).items()}
+    if not len(known) or not math.isfinite(value):
+        return Interval(value, math.nan, math.nan).as_json()
+    return percentile(value, known).as_json()

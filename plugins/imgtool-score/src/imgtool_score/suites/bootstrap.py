@@ -9,6 +9,7 @@ Symbols: I prompts, G categories, B draws; a prompt has n_i values of sum s_i.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 DRAWS = 2000
+# Fewer prompts than this say nothing of how far others would lie from them.
+LEAST = 5
 LEVEL = 0.95
 AT_ONCE = 4_000_000
 
@@ -29,6 +32,10 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def as_json(self) -> dict[str, float | None]:
+        """The same as JSON values; what cannot be had is null."""
+        return {name: x if math.isfinite(x) else None for name, x in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,12 @@ def _chosen(rng: np.random.Generator, members: np.ndarray, draws: int) -> Iterat
         yield members[rng.integers(0, len(members), shape)]
 
 
-def percentile(value: float, figures: np.ndarray, level: float = LEVEL) -> Interval:
-    """The percentile interval of bootstrap figures [B]."""
+def percentile(
+    value: float, figures: np.ndarray, prompts: int = LEAST, level: float = LEVEL
+) -> Interval:
+    """The percentile interval of bootstrap figures [B]; none of fewer than `LEAST` prompts."""
+    if prompts < LEAST:
+        return Interval(value, float("nan"), float("nan"))
     tail = (1 - level) / 2
     low, high = np.quantile(figures, [tail, 1 - tail])
     return Interval(value, float(low), float(high))

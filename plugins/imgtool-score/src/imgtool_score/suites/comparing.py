@@ -43,14 +43,14 @@ class Difference:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return not self.change.low <= 0 <= self.change.high
+        """Whether there is an interval, and it leaves 0 out."""
+        return self.change.low > 0 or self.change.high < 0
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values."""
-        change = {"change": self.change.value, "low": self.change.low, "high": self.change.high}
-        own = {name: value for name, value in vars(self).items() if name != "change"}
-        return {**own, **change, "clear": self.is_clear}
+        interval = self.change.as_json()
+        change = interval.pop("value")
+        return {**vars(self), **interval, "change": change, "clear": self.is_clear}
 
 
 def compare(a: Results, b: Results, partial: bool = False) -> list[Difference]:
@@ -81,7 +81,7 @@ def compare(a: Results, b: Results, partial: bool = False) -> list[Difference]:
                 about,
                 one.figure * rule.scale,
                 two.figure * rule.scale,
-                percentile(change, drawn),
+                percentile(change, drawn, len(one.values)),
                 int((wins > TIE).sum()),
                 int((np.abs(wins) <= TIE).sum()),
                 int((wins < -TIE).sum()),

@@ -40,18 +40,12 @@ class Figure:
         return {
             "name": self.name,
             "about": self.about,
-            "value": _number(self.value.value),
-            "low": _number(self.value.low),
-            "high": _number(self.value.high),
-            "seeds_low": None if seeds is None else _number(seeds.low),
-            "seeds_high": None if seeds is None else _number(seeds.high),
+            **self.value.as_json(),
+            "seeds_low": None if seeds is None else seeds.low,
+            "seeds_high": None if seeds is None else seeds.high,
             "prompts": self.prompts,
             "pictures": self.pictures,
         }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def picture_score(outcomes: Sequence[Mapping[str, Any]], rule: Rule) -> float:
@@ -129,12 +123,13 @@ def figures_of(rows: Sequence[Mapping[str, Any]], rule: Rule) -> list[Figure]:
 
 def _figure(name: str, about: str, clusters: Clusters, scale: float) -> Figure:
     value = clusters.figure * scale
-    nested = max(len(part) for part in clusters.values) > 1
+    prompts = len(clusters.values)
+    nested = min(len(part) for part in clusters.values) > 1
     return Figure(
         name,
         about,
-        percentile(value, over_prompts(clusters) * scale),
+        percentile(value, over_prompts(clusters) * scale, prompts),
         percentile(value, over_seeds(clusters) * scale) if nested else None,
-        len(clusters.values),
+        prompts,
         int(clusters.counts.sum()),
     )

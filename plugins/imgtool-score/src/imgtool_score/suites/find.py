@@ -34,7 +34,8 @@ def find_suite(ref: str) -> Suite:
     if colon and name in layouts:
         read: Callable[[Path], Any] = registry.resolve(LAYOUT, name)
         return suite_of(read(Path(place)), place)
-    if Path(ref).suffix == ".jsonl" or "/" in ref:
+    suites = [component.name for component in registry.components(SUITE)]
+    if ref not in suites and (Path(ref).suffix == ".jsonl" or "/" in ref):
         return read_suite(Path(ref))
     try:
         made: Callable[[], Any] = registry.resolve(SUITE, ref)

@@ -62,7 +62,9 @@ def _said(value: float, as_share: bool) -> str:
     return f"{value:.1%}" if as_share else f"{value:.3f}"
 
 
-def _bounds(low: float, high: float, as_share: bool) -> str:
+def _bounds(low: float | None, high: float | None, as_share: bool) -> str:
+    if low is None or high is None:
+        return "[too few prompts]"
     return f"[{_said(low, as_share)}, {_said(high, as_share)}]"
 
 
@@ -74,7 +76,8 @@ def show_comparison(a: Results, b: Results, differences: Sequence[Difference]) -
     click.echo(head)
     for item in differences:
         values = [_said(value, as_share) for value in (item.a, item.b, item.change.value)]
-        bounds = _bounds(item.change.low, item.change.high, as_share)
+        interval = item.change.as_json()
+        bounds = _bounds(interval["low"], interval["high"], as_share)
         click.echo(
             f"{item.name:12} {values[0]:>8} {values[1]:>8} {values[2]:>8}  {bounds:20} "
             f"{item.win}/{item.tie}/{item.loss}{'  clear' if item.is_clear else ''}"
