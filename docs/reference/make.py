@@ -24,6 +24,7 @@ OWN = (
     "imgtool-prune",
     "imgtool-rewrite",
     "imgtool-score",
+    "imgtool-search",
     "imgtool-tabletop",
 )
 
