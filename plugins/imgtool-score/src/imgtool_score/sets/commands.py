@@ -35,9 +35,9 @@ def _measure(measure: str, values: dict[str, Any]) -> int:
     skip = values.pop("on_error") == "skip"
     request = Request(Measure(measure), patches=patches, skip=skip, **values)
     _check(request.reference, request.autoencoder, request.save)
-    # Features of FID are never taken in half precision.
     registry = click.get_current_context().find_root().meta.get("registry")
-    runtime = Runtime(device=device, dtype="float32", registry=registry)
+    # Features of FID are never taken in half precision, nor in TF32.
+    runtime = Runtime(device=device, dtype="float32", deterministic=True, registry=registry)
     try:
         result = Comparison(request, runtime, _watched).result()
     finally:
