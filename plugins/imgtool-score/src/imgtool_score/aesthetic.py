@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from imgtool.api import IMAGE, Help, ModelRef, ModelUnusable, Stage, score
-from imgtool_score.record import About, Scored, bytes_of, fingerprint, info, with_scores
+from imgtool_score.record import About, Scored, fingerprint, info, with_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,4 +123,4 @@ class Aesthetic(Stage[AestheticParams]):
     @classmethod
     def weight_bytes(cls, params: AestheticParams, runtime: Runtime) -> int:
         """Size of the encoder's weights on disk; the head is small."""
-        return bytes_of(runtime.model(params.model, TASK).path)
+        return runtime.model(params.model, TASK).weight_bytes

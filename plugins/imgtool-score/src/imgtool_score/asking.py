@@ -25,7 +25,6 @@ from imgtool_score.record import (
     About,
     Against,
     Scored,
-    bytes_of,
     fingerprint,
     info,
     texts_against,
@@ -169,4 +168,4 @@ class Vqa(Stage[VqaParams]):
         """Size of the weights on disk."""
         if params.endpoint:
             return 0
-        return bytes_of(runtime.model(params.model, SEEING).path)
+        return runtime.model(params.model, SEEING).weight_bytes

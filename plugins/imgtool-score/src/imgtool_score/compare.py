@@ -20,7 +20,7 @@ from imgtool.api import (
     optional,
     score,
 )
-from imgtool_score.record import About, Scored, bytes_of, fingerprint, info, with_scores
+from imgtool_score.record import About, Scored, fingerprint, info, with_scores
 from imgtool_score.references import References, aligned
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class NetComparison(Comparison[N]):
         """Size of the weights on disk."""
         if not params.model:
             return 0
-        return bytes_of(runtime.model(params.model, "perceptual-distance").path)
+        return runtime.model(params.model, "perceptual-distance").weight_bytes
 
 
 Net = Annotated[

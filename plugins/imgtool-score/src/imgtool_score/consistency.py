@@ -28,7 +28,6 @@ from imgtool_score.record import (
     About,
     Against,
     Scored,
-    bytes_of,
     fingerprint,
     info,
     texts_against,
@@ -252,7 +251,7 @@ class Tit(Consistency[TitParams]):
         named = [(params.embedder, "text-embedding")]
         if not (params.endpoint or params.description):
             named.append((params.model, SEEING))
-        return sum(bytes_of(runtime.model(ref, task).path) for ref, task in named)
+        return sum(runtime.model(ref, task).weight_bytes for ref, task in named)
 
 
 @dataclass(frozen=True)
@@ -339,4 +338,4 @@ class TitLlm(Consistency[TitLlmParams]):
         named = [(params.llm, "text-generation")] if params.llm else []
         if not (params.endpoint or params.description):
             named.append((params.model, SEEING))
-        return sum(bytes_of(runtime.model(ref, task).path) for ref, task in named)
+        return sum(runtime.model(ref, task).weight_bytes for ref, task in named)

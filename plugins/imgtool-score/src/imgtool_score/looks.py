@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from imgtool.api import IMAGE, BadParams, Choices, Help, ModelRef, ModelUnusable, Stage, score
-from imgtool_score.record import About, Scored, bytes_of, fingerprint, info, with_scores
+from imgtool_score.record import About, Scored, fingerprint, info, with_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,7 +132,7 @@ class Iqa(Stage[IqaParams]):
         """Size of the weights on disk."""
         if params.measure != "clipiqa":
             return 0
-        return bytes_of(runtime.model(params.clip, TASK).path)
+        return runtime.model(params.clip, TASK).weight_bytes
 
 
 def _tensor(image: np.ndarray) -> Any:

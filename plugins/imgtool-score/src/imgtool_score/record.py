@@ -12,7 +12,6 @@ from imgtool.api import BadParams, Choices, Field, Help, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from imgtool.api import Batch
 
@@ -123,9 +122,3 @@ def warn_cut(count: int, limit: int) -> None:
             "scored; score.tit reads all",
             count, limit,
         )  # fmt: skip
-
-
-def bytes_of(path: Path) -> int:
-    """Bytes of the weights in a file or folder."""
-    files = [path] if path.is_file() else path.rglob("*.safetensors")
-    return sum(file.stat().st_size for file in files)

@@ -20,7 +20,6 @@ from imgtool_score.record import (
     About,
     Against,
     Scored,
-    bytes_of,
     fingerprint,
     info,
     texts_against,
@@ -115,4 +114,4 @@ class ImageReward(Stage[RewardParams]):
     @classmethod
     def weight_bytes(cls, params: RewardParams, runtime: Runtime) -> int:
         """Size of the weights on disk."""
-        return bytes_of(runtime.model(params.model, TASK).path) if params.model else 0
+        return runtime.model(params.model, TASK).weight_bytes if params.model else 0

@@ -29,7 +29,6 @@ from imgtool_score.record import (
     About,
     Against,
     Scored,
-    bytes_of,
     fingerprint,
     info,
     texts_against,
@@ -123,7 +122,7 @@ class Clip(Stage[ClipParams]):
     @classmethod
     def weight_bytes(cls, params: ClipParams, runtime: Runtime) -> int:
         """Size of the weights on disk."""
-        return bytes_of(runtime.model(params.model, TASK).path)
+        return runtime.model(params.model, TASK).weight_bytes
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class Pick(Stage[PickParams]):
     @classmethod
     def weight_bytes(cls, params: PickParams, runtime: Runtime) -> int:
         """Size of the weights on disk."""
-        return bytes_of(runtime.model(params.model, TASK).path)
+        return runtime.model(params.model, TASK).weight_bytes
 
 
 @dataclass(frozen=True)
@@ -250,7 +249,7 @@ class Hps(Stage[HpsParams]):
     @classmethod
     def weight_bytes(cls, params: HpsParams, runtime: Runtime) -> int:
         """Size of the weights on disk."""
-        return bytes_of(runtime.model(params.model, TASK).path) if params.model else 0
+        return runtime.model(params.model, TASK).weight_bytes if params.model else 0
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,4 @@ class BestOfN(Stage[BestOfNParams]):
     @classmethod
     def weight_bytes(cls, params: BestOfNParams, runtime: Runtime) -> int:
         """Size of the drawing model's weights on disk."""
-        path = runtime.model(params.model, TASK).path
-        files = [path] if path.is_file() else path.rglob("*.safetensors")
-        return sum(file.stat().st_size for file in files)
+        return runtime.model(params.model, TASK).weight_bytes
