@@ -75,7 +75,8 @@ class Scope(StrEnum):
 class Stage(Generic[P]):
     """One operation on rows. Subclass it, declare the class attributes, write `process`.
 
-    A stage that makes children of its rows names the parameter that says how many `n`.
+    A stage that makes children of its rows names the parameter that says how many `n`; one whose
+    user chooses between `siblings` and `run` names that parameter `scope`.
 
     Attributes
     ----------

@@ -43,6 +43,17 @@ def test_overrides_reach_the_stage_they_name(tmp_path: Path) -> None:
     assert [row["prompt"] for row in run.rows] == ["a blue cube"]
 
 
+@pytest.mark.parametrize(("scope", "kept"), [("siblings", 20), ("run", 1)])
+def test_a_parameter_says_whether_rows_of_all_batches_compete(
+    tmp_path: Path, scope: str, kept: int
+) -> None:
+    file = tmp_path / "p.toml"
+    file.write_text('[front]\n[[front.stage]]\nuse = "select.pareto"\nby = ["seed"]\n')
+    change = {"select.pareto.scope": scope}
+    run = imgtool.run(f"{file}:front", [f"cube {at}" for at in range(20)], overrides=change)
+    assert len(run.rows) == kept
+
+
 def test_a_stage_is_a_function_of_fields() -> None:
     with imgtool.stage("rewrite.template") as expand:
         rows = expand(prompt="{red|blue}")
