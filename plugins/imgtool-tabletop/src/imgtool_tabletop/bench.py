@@ -26,8 +26,8 @@ CAPTIONS = 200
     show_default=True,
     help="Held-out captions.",
 )
-@click.option("--steps", default=25, show_default=True, help="Denoising steps.")
-@click.option("--guidance", default=4.5, show_default=True, help="Guidance scale.")
+@click.option("--steps", type=click.IntRange(1), help="Denoising steps.  [default: the model's]")
+@click.option("--guidance", type=float, help="Guidance scale.  [default: the model's]")
 @click.option("--seed", default=0, show_default=True, help="Seed of all seeds.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet here.")
 @click.pass_context
@@ -35,14 +35,15 @@ def tabletop(
     ctx: click.Context,
     model: str,
     count: int,
-    steps: int,
-    guidance: float,
+    steps: int | None,
+    guidance: float | None,
     seed: int,
     sheet: Path | None,
 ) -> None:
     """Prompt agreement on held-out captions: `bench run tabletop/captions` by a shorter name."""
     run = current_registry().resolve("bench", "run")
-    settings = (f"generate.steps={steps}", f"generate.guidance={guidance}")
+    given = {"steps": steps, "guidance": guidance}
+    settings = tuple(f"generate.{k}={v}" for k, v in given.items() if v is not None)
     ctx.invoke(
         run,
         suite=SUITE,

@@ -118,9 +118,10 @@ def _pictures_of(generator: Path, count: int) -> Tensor:
     import torch
 
     from imgtool_tabletop.evaluate import generate_pictures, held_out_cases
+    from imgtool_tabletop.training.generator import ADVICE
 
     prompts = [case.prompt for case in held_out_cases(count)]
-    pictures = generate_pictures(generator, prompts, steps=25, guidance=4.5, seed=0)
+    pictures = generate_pictures(generator, prompts, seed=0, **ADVICE)
     stacked = np.stack([np.asarray(picture) for picture in pictures])
     return torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
 

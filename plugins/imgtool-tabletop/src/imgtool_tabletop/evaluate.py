@@ -45,7 +45,7 @@ def _said_side(facts: Facts, prompt: str) -> tuple[int, str, int] | None:
 
 
 def generate_pictures(
-    model: Path, prompts: list[str], steps: int, guidance: float, seed: int
+    model: Path, prompts: list[str], seed: int, steps: int, guidance: float
 ) -> "list[Image]":
     """Pictures by plain diffusers, each with a seed of its own."""
     import torch

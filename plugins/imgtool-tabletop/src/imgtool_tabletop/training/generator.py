@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -17,7 +18,7 @@ from imgtool_tabletop.captions.grammar import caption
 from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 
-ADVICE = {"steps": 25, "guidance": 4.5}
+ADVICE: dict[str, Any] = {"steps": 25, "guidance": 4.5}
 """What `imgtool generate` uses where the user says nothing."""
 
 
