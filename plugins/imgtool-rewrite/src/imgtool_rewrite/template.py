@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from imgtool_rewrite.spans import TAG, WILDCARD
+
 if TYPE_CHECKING:
     import random
 
 Wildcards: TypeAlias = Callable[[str], Sequence[str]]
 Variables: TypeAlias = Mapping[str, str]
 
-OPAQUE = re.compile(r"<[A-Za-z]+:[^<>{}|]*>")
-WILDCARD = re.compile(r"__([A-Za-z0-9][A-Za-z0-9/_-]*?)__")
 PICK = re.compile(r"(\d+)(?:-(\d+))?\$\$(?:([^${}|]*)\$\$)?")
 WEIGHT = re.compile(r"\s*(\d+(?:\.\d+)?)::")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(=|\})")
@@ -107,7 +107,7 @@ def _sequence(text: str, at: int, stops: str, depth: int) -> tuple[Node, int]:
             letters.append(text[at + 1])
             at += 2
             continue
-        if match := OPAQUE.match(text, at):
+        if match := TAG.match(text, at):
             letters.append(match[0])
             at = match.end()
             continue

@@ -1,0 +1,111 @@
+"""Parts of a prompt that mean something to a later tool, which rewriting must leave as they are.
+
+Weighted text `(a red cube:1.2)`, also in compel's form `(a red cube)1.2`; tags `<lora:name:0.5>`;
+wildcards `__colour__`; templates `{a|b}` and `${name}`. A bracket that is not closed, and round
+ones without a weight, are ordinary writing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+TAG = re.compile(r"<[A-Za-z]+:[^<>{}|]*>")
+WILDCARD = re.compile(r"__([A-Za-z0-9][A-Za-z0-9/_-]*?)__")
+WEIGHT_INSIDE = re.compile(r":\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*\)\Z")
+WEIGHT_AFTER = re.compile(r"\d+(?:\.\d+)?|\++|-+(?![\w-])")
+OPENERS = {"{": "}", "(": ")"}
+
+
+@dataclass(frozen=True)
+class Protected:
+    """A text whose spans are marks.
+
+    Attributes
+    ----------
+    text : with a mark, such as `⟦1⟧`, in place of each span.
+    spans : mark to span, in the order of the text; each mark is once in `text`.
+    """
+
+    text: str
+    spans: dict[str, str]
+
+    def restore(self, text: str) -> str:
+        """`text` with the span in place of every mark."""
+        if not self.spans:
+            return text
+        marks = re.compile("|".join(map(re.escape, self.spans)))
+        return marks.sub(lambda match: self.spans[match[0]], text)
+
+    def lost(self, text: str) -> list[str]:
+        """Spans whose mark is not exactly once in `text`."""
+        return [span for mark, span in self.spans.items() if text.count(mark) != 1]
+
+
+def protect(text: str) -> Protected:
+    """`text` with its spans behind marks; `restore` of the same text gives it back exactly."""
+    found = spans_of(text)
+    salt = ""
+    while f"⟦{salt}" in text:
+        salt += "_"
+    spans: dict[str, str] = {}
+    parts: list[str] = []
+    last = 0
+    for number, (start, end) in enumerate(found, start=1):
+        mark = f"⟦{salt}{number}⟧"
+        spans[mark] = text[start:end]
+        parts += [text[last:start], mark]
+        last = end
+    return Protected("".join([*parts, text[last:]]), spans)
+
+
+def spans_of(text: str) -> list[tuple[int, int]]:
+    """Start and end of each span, outermost ones alone, in order."""
+    closed = _closed(text)
+    found: list[tuple[int, int]] = []
+    at = 0
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+            continue
+        end = _span_end(text, at, closed)
+        if end:
+            found.append((at, end))
+        at = end or at + 1
+    return found
+
+
+def _span_end(text: str, at: int, closed: dict[int, int]) -> int:
+    """Where the span that begins at `at` ends; 0 where none begins."""
+    letter = text[at]
+    if letter == "$" and closed.get(at + 1) and text[at + 1] == "{":
+        return closed[at + 1]
+    if letter == "{":
+        return closed.get(at, 0)
+    if letter == "(" and at in closed:
+        end = closed[at]
+        if WEIGHT_INSIDE.search(text, max(at, end - 32), end):
+            return end
+        after = WEIGHT_AFTER.match(text, end)
+        return after.end() if after else 0
+    for pattern in (TAG, WILDCARD):
+        if match := pattern.match(text, at):
+            return match.end()
+    return 0
+
+
+def _closed(text: str) -> dict[int, int]:
+    """Position of each bracket that is closed, and the one after its closing."""
+    found: dict[int, int] = {}
+    waiting: dict[str, list[int]] = {close: [] for close in OPENERS.values()}
+    at = 0
+    while at < len(text):
+        letter = text[at]
+        if letter == "\\":
+            at += 1
+        elif letter in OPENERS:
+            waiting[OPENERS[letter]].append(at)
+        elif waiting.get(letter):
+            found[waiting[letter].pop()] = at + 1
+        at += 1
+    return found
