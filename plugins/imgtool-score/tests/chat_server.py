@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import threading
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 class ChatServer:
     """Answers each request with what `reply(text, picture)` gives, and remembers the requests.
 
-    A text is said; a number and a text are a status and its body; a mapping holds the
-    log-probabilities of first tokens.
+    A text is said; a number and a text are a status and its body, with a mapping of headers where
+    there is a third; bytes are the whole body; a list of bytes are its pieces, a pause after each;
+    a mapping holds the log-probabilities of first tokens.
     """
 
     reply: Callable[[str, Image.Image | None], Any]
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    leaving: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> ChatServer:
         outer = self
@@ -36,11 +39,16 @@ class ChatServer:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.requests.append(body)
                 outer.keys.append(self.headers.get("Authorization"))
-                status, data = outer._answer(self.path, body)
+                status, pieces, headers = outer._answer(self.path, body)
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(sum(map(len, pieces))))
                 self.end_headers()
-                self.wfile.write(data)
+                with contextlib.suppress(ConnectionError):  # the caller has had enough
+                    for piece in pieces:
+                        self.wfile.write(piece)
+                        outer.leaving.wait(0.05 if len(pieces) > 1 else 0)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing on stderr."""
@@ -51,6 +59,7 @@ class ChatServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.leaving.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -65,23 +74,25 @@ class ChatServer:
         """The text of each request."""
         return [parts(body)[0] for body in self.requests]
 
-    def _answer(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+    def _answer(self, path: str, body: dict[str, Any]) -> tuple[int, list[bytes], dict[str, str]]:
         if path != "/v1/chat/completions":
-            return 404, b"{}"
+            return 404, [b"{}"], {}
         made = self.reply(*parts(body))
         if isinstance(made, tuple):
-            return made[0], made[1].encode()
+            return made[0], [made[1].encode()], dict(*made[2:])
+        if isinstance(made, bytes | list):
+            return 200, made if isinstance(made, list) else [made], {}
         choice: dict[str, Any] = {"message": {"content": made if isinstance(made, str) else "yes"}}
         if isinstance(made, dict) and body.get("logprobs"):
             top = [{"token": token, "logprob": value} for token, value in made.items()]
             choice["logprobs"] = {"content": [{"top_logprobs": top}]}
-        return 200, json.dumps({"choices": [choice]}).encode()
+        return 200, [json.dumps({"choices": [choice]}).encode()], {}
 
 
 def parts(body: dict[str, Any]) -> tuple[str, Image.Image | None]:
     """Text and picture of a request."""
     text, picture = "", None
-    for part in body["messages"][0]["content"]:
+    for part in body["messages"][-1]["content"]:
         if part["type"] == "text":
             text = part["text"]
         else:

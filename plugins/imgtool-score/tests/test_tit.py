@@ -301,7 +301,8 @@ def test_busy_service_is_asked_again_and_a_broken_one_stops(
     answers = iter([(503, "busy"), "A cube on a table.", (401, "no")])
     with ChatServer(lambda text, picture: next(answers)) as server:
         assert asked(opened, server, rows(["a cube"]))["score.tit"][0] is not None
-        assert pauses == [1.0]
+        assert len(pauses) == 1
+        assert 0 <= pauses[0] <= 1
         with pytest.raises(EndpointDown, match="status 401") as caught:
             asked(opened, server, rows(["a cube"]))
     assert "IMGTOOL_API_KEY" in caught.value.hint

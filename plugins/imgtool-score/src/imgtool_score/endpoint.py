@@ -6,9 +6,11 @@ The key is taken from the environment variable IMGTOOL_API_KEY; nothing here kee
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
 import os
+import random
 import time
 import urllib.error
 import urllib.request
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 KEY = "IMGTOOL_API_KEY"
-TRIES = 3
-BUSY = frozenset({408, 429, 500, 502, 503, 504})
+TRIES = 4
+BUSY = frozenset({408, 409, 429, 500, 502, 503, 504})
+LONGEST_WAIT_S = 30.0
+MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,9 @@ class Endpoint:
     ----------
     url : its base, such as `http://localhost:8000/v1`.
     served : the model that it is asked for.
-    timeout_s : patience with one answer.
-    wait_s : pause before a busy service is asked again; doubled each time.
+    timeout_s : patience with one answer, from the request to its last byte.
+    wait_s : longest pause before a busy service is asked again, drawn at random and doubled each
+        time; a service that says how long to wait is obeyed, up to half a minute.
     """
 
     url: str
@@ -56,14 +61,26 @@ class Endpoint:
         image: np.ndarray | None = None,
         most_tokens: int = 512,
         seed: int | None = None,
+        system: str = "",
+        schema: Mapping[str, Any] | None = None,
     ) -> str:
         """What the model says, greedily, or drawn by `seed`.
+
+        Parameters
+        ----------
+        system : what it is told before.
+        schema : JSON schema that the service holds the answer to; not every service can.
 
         Raises
         ------
         EndpointDown : the service does not answer, refuses, or answers something else.
         """
         body = self._body(text, image, most_tokens, seed)
+        if system:
+            body["messages"].insert(0, {"role": "system", "content": system})
+        if schema is not None:
+            form = {"name": "answer", "schema": schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         try:
             content = self._call(body)["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
@@ -112,23 +129,46 @@ class Endpoint:
             json.dumps(body).encode(),
             {"Content-Type": "application/json", **_authorization()},
         )
-        for left in reversed(range(TRIES)):
+        for tried in range(TRIES):
+            last = tried == TRIES - 1
+            least = 0.0
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:  # noqa: S310
-                    return json.load(reply)
+                return json.loads(self._read(request))
             except urllib.error.HTTPError as err:
                 with err:
-                    if err.code not in BUSY or not left:
+                    if err.code not in BUSY or last:
                         raise self._refused(err) from err
-            except (OSError, ValueError) as err:
-                if not left:
+                    least = _asked_to_wait(err)
+            except (OSError, http.client.HTTPException, ValueError) as err:
+                if last:
                     raise EndpointDown(f"{self.url} does not answer: {err}") from err
-            time.sleep(self.wait_s * 2 ** (TRIES - 1 - left))
+            # Callers that were refused together do not come back together.
+            drawn = random.uniform(0, self.wait_s * 2**tried)  # noqa: S311 - not for secrets
+            time.sleep(min(max(least, drawn), LONGEST_WAIT_S))
         raise AssertionError("the last try returns or raises")
+
+    def _read(self, request: urllib.request.Request) -> bytes:
+        """The answer's body. A trickle, each byte of it in time, ends by the clock too."""
+        end = time.monotonic() + self.timeout_s
+        found = bytearray()
+        with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:  # noqa: S310
+            while part := reply.read1(1 << 16):
+                found += part
+                if time.monotonic() > end:
+                    raise TimeoutError(f"no whole answer in {self.timeout_s:g} s")
+                if len(found) > MOST_BYTES:
+                    raise EndpointDown(f"{self.url} answered with more than {MOST_BYTES} bytes")
+        return bytes(found)
 
     def _refused(self, err: urllib.error.HTTPError) -> EndpointDown:
         hint = f"Put the key into {KEY}" if err.code in (401, 403) else ""
         return EndpointDown(f"{self.url} answered with status {err.code}", hint)
+
+
+def _asked_to_wait(err: urllib.error.HTTPError) -> float:
+    """Seconds of the answer's Retry-After; 0 where it has none, or a date."""
+    text = str(err.headers.get("Retry-After", "")).strip()
+    return float(text) if text.isdecimal() else 0.0
 
 
 def data_url(image: np.ndarray) -> str:

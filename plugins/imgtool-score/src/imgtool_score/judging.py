@@ -6,9 +6,9 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from imgtool_score.clip import explained, quiet
+from imgtool_score.causal import Causal, load_causal
 from imgtool_score.seeing import note, noted, recall
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from imgtool.api import Runtime
     from imgtool_score.endpoint import Endpoint
 
-TASK = "text-generation"
 INSTRUCTION = (
     "Text A says what a picture should show; text B was written by someone who saw the picture "
     "and did not know A. Judge how far B means what A means: things, counts, colours, places, "
@@ -108,10 +107,13 @@ class RemoteJudge:
 class LocalJudge:
     """A causal language model of transformers: the expected digit, which breaks ties."""
 
-    model: Any
-    tokenizer: Any
-    digest: str
+    llm: Causal
     runtime: Runtime
+
+    @property
+    def digest(self) -> str:
+        """Of the weights."""
+        return self.llm.digest
 
     def verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         """One for each (prompt, description)."""
@@ -135,20 +137,12 @@ class LocalJudge:
         """Probability of each digit as the next token."""
         import torch
 
-        ids = self._ids(text)
+        tokenizer, ids = self.llm.tokenizer, self.llm.ids(text)
         with torch.inference_mode():
-            logits = self.model(input_ids=ids.to(self.runtime.torch_device)).logits[0, -1]
+            logits = self.llm.model(input_ids=ids.to(self.runtime.torch_device)).logits[0, -1]
         p = logits.cpu().double().softmax(-1)
-        digits = [self.tokenizer(str(d), add_special_tokens=False).input_ids[-1] for d in range(10)]
+        digits = [tokenizer(str(d), add_special_tokens=False).input_ids[-1] for d in range(10)]
         return p[digits].tolist()  # type: ignore[no-any-return]
-
-    def _ids(self, text: str) -> Any:
-        if getattr(self.tokenizer, "chat_template", None):
-            text = self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
-            return self.tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
-        return self.tokenizer(f"{text}\n", return_tensors="pt").input_ids
 
 
 def load_judge(runtime: Runtime, ref: str) -> LocalJudge:
@@ -158,20 +152,4 @@ def load_judge(runtime: Runtime, ref: str) -> LocalJudge:
     ------
     ModelUnusable, NeedsConsent : it cannot be loaded, or is not here.
     """
-    model = runtime.model(ref, TASK)
-    key = ("judge", model.digest, str(runtime.torch_device), str(runtime.torch_dtype))
-
-    def load() -> tuple[Any, Any]:
-        quiet()
-        with explained(ref):
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-
-            settings = {"local_files_only": True, "trust_remote_code": False}
-            tokenizer = AutoTokenizer.from_pretrained(model.path, **settings)
-            net = AutoModelForCausalLM.from_pretrained(
-                model.path, dtype=runtime.torch_dtype, use_safetensors=True, **settings
-            )
-        return net.to(runtime.torch_device).eval(), tokenizer
-
-    net, tokenizer = runtime.load_once(key, load)
-    return LocalJudge(net, tokenizer, model.digest, runtime)
+    return LocalJudge(load_causal(runtime, ref), runtime)

@@ -38,6 +38,11 @@ EXTRACTORS = (
     ("inception", "Inception-v3 of FID, of weights that you bring"),
 )
 
+CHATS = (
+    ("endpoint", "A service that speaks OpenAI's chat completions"),
+    ("transformers", "A causal language model of transformers"),
+)
+
 SUITES = (
     ("run", "Run a suite of prompts on a pipeline or model, and judge its pictures"),
     ("compare", "Compare two results of a suite, prompt by prompt"),
@@ -68,6 +73,11 @@ def imgtool_components() -> Iterable[Component]:
         yield Component("bench", name, f"imgtool_score.sets.commands:{name}", summary)
     for name, summary in EXTRACTORS:
         yield Component("extractor", name, f"imgtool_score.sets.extractors:{name}", summary)
+    for name, summary in CHATS:
+        yield Component("chat", name, f"imgtool_score.chatting:{name}", summary)
+    yield Component(
+        "text-embedder", "transformers", "imgtool_score.embedding:load_embedder", "Texts to vectors"
+    )
     for name, summary in SUITES:
         yield Component("bench", name, f"imgtool_score.suites.commands:{name}", summary)
     for name, module, summary in LAYOUTS:

@@ -1,0 +1,139 @@
+"""Language models that other plugins talk to: components of the kind `chat`.
+
+A component is `make(runtime, ref, served)`, and what it makes has
+
+- `digest`: tells one model from another;
+- `at_once`: how many calls may run at the same time;
+- `say(text, system="", most_tokens=512, seed=None, schema=None)`: the answer, greedy or drawn by
+  `seed`. It raises EndpointDown where nobody answers, ValueError where this one text cannot be
+  answered. Answers are noted in the runtime's journal: a kill does not lose what was paid for.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from imgtool_score.causal import Causal, load_causal
+from imgtool_score.endpoint import Endpoint
+from imgtool_score.seeing import CALLS_AT_ONCE, noted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from imgtool.api import Runtime
+
+
+@dataclass(frozen=True)
+class RemoteChat:
+    """A service."""
+
+    service: Endpoint
+    runtime: Runtime
+    at_once: int = CALLS_AT_ONCE
+
+    @property
+    def digest(self) -> str:
+        """The service and the model it is asked for: what is behind them cannot be known."""
+        return f"{self.service.url}#{self.service.served}"
+
+    def say(
+        self,
+        text: str,
+        system: str = "",
+        most_tokens: int = 512,
+        seed: int | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The answer. Errors as `Endpoint.answer`."""
+        key = json.dumps(["chat", self.digest, system, text, most_tokens, seed, schema])
+        return str(
+            noted(
+                self.runtime,
+                key,
+                lambda: self.service.answer(text, None, most_tokens, seed, system, schema),
+            )
+        )
+
+
+@dataclass(frozen=True)
+class LocalChat:
+    """A model of transformers, one call after another."""
+
+    llm: Causal
+    runtime: Runtime
+    at_once: int = 1
+
+    @property
+    def digest(self) -> str:
+        """Of the weights."""
+        return self.llm.digest
+
+    def say(
+        self,
+        text: str,
+        system: str = "",
+        most_tokens: int = 512,
+        seed: int | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The answer; nothing holds it to `schema`.
+
+        Raises
+        ------
+        ValueError : question and answer are longer than the model reads.
+        """
+        key = json.dumps(["chat", self.digest, system, text, most_tokens, seed])
+        return str(
+            noted(self.runtime, key, lambda: self._generate(text, system, most_tokens, seed))
+        )
+
+    def _generate(self, text: str, system: str, most_tokens: int, seed: int | None) -> str:
+        import torch
+
+        ids, limit = self.llm.ids(text, system), self.llm.limit
+        if limit and ids.shape[1] + most_tokens > limit:
+            raise ValueError(
+                f"{ids.shape[1]} tokens asked and {most_tokens} to answer are more than the "
+                f"{limit} that the model reads"
+            )
+        drawn = {"do_sample": False} if seed is None else {"do_sample": True, "top_k": 50}
+
+        def continued(part: Sequence[Tensor]) -> list[Tensor]:
+            (given,) = (one.to(self.runtime.torch_device) for one in part)
+            with torch.inference_mode(), torch.random.fork_rng():
+                torch.manual_seed(seed or 0)
+                made = self.llm.model.generate(
+                    input_ids=given,
+                    attention_mask=torch.ones_like(given),
+                    max_new_tokens=most_tokens,
+                    num_beams=1,
+                    **drawn,
+                )
+            return [made[0, given.shape[1] :]]
+
+        answer = self.runtime.halving(continued, [ids])[0]
+        return str(self.llm.tokenizer.decode(answer, skip_special_tokens=True)).strip()
+
+
+def endpoint(runtime: Runtime, ref: str, served: str) -> RemoteChat:
+    """The service at the address `ref`, asked for the model `served`.
+
+    Raises
+    ------
+    BadParams : it is no address.
+    """
+    return RemoteChat(Endpoint(ref, served), runtime)
+
+
+def transformers(runtime: Runtime, ref: str, served: str) -> LocalChat:
+    """The model that `ref` names; `served` means nothing to it.
+
+    Raises
+    ------
+    ModelUnusable, NeedsConsent : it cannot be loaded, or is not here.
+    """
+    return LocalChat(load_causal(runtime, ref), runtime)
