@@ -20,6 +20,7 @@ from imgtool.registry import Registry
 FOLDER = Path(__file__).parent
 OWN = (
     "imgtool",
+    "imgtool-defocus",
     "imgtool-generate",
     "imgtool-prune",
     "imgtool-rewrite",

@@ -1,0 +1,1 @@
+"""Depth of field by a thin lens, from a sharp picture and its depth."""

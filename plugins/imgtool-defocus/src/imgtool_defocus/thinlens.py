@@ -1,0 +1,112 @@
+"""A picture and its depth through a thin lens: all steps of `defocus.thinlens` on tensors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imgtool_defocus import depth as depths
+from imgtool_defocus.lens import LensModel, blur
+from imgtool_defocus.optics import Lens, circle_of_confusion, depth_of_field
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from imgtool_defocus.aperture import Aperture
+    from imgtool_defocus.units import Focus
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What a user sets, in numbers.
+
+    Attributes
+    ----------
+    sensor_mm : long and short side; the long one lies along the long side of the picture.
+    near_m, far_m : ends of maps that are not in metres.
+    most_coc : widest disc, as a share of the picture's width; wider ones are cut to it.
+    highlight_boost : stops.
+    """
+
+    focal_mm: float
+    f_number: float
+    focus: Focus
+    sensor_mm: tuple[float, float]
+    near_m: float
+    far_m: float
+    most_coc: float
+    highlight_boost: float
+    aperture: Aperture
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A picture that was taken.
+
+    Attributes
+    ----------
+    code : [3, H, W], sRGB, 0..1. coc : [H, W], pixels, positive behind the focus.
+    facts : every value that was used, and what was found; null is infinity.
+    """
+
+    code: Tensor
+    coc: Tensor
+    facts: dict[str, object]
+
+
+def take(camera: Camera, model: LensModel, code: Tensor, values: Tensor, kind: str) -> Exposure:
+    """The picture that `camera` takes of what a sharp picture and its depth show.
+
+    Parameters
+    ----------
+    code : [3, H, W], sRGB, 0..1. values : [h, w], depth of `kind`; empty: told from the values.
+
+    Raises
+    ------
+    ValueError : the depth does not fit the picture or is mostly holes, or the focus is outside the
+        picture or too near.
+    """
+    height, width = code.shape[-2:]
+    kind = depths.kind_of(values, kind)
+    fitted = depths.fitted(values, height, width)
+    depth, filled = depths.metres(fitted, kind, camera.near_m, camera.far_m)
+    long, short = camera.sensor_mm
+    sensor_mm = long if width >= height else short
+    lens = Lens(camera.focal_mm, camera.f_number, _focus_m(camera.focus, depth), sensor_mm)
+    coc = circle_of_confusion(depth, lens, width)
+    most = camera.most_coc * width
+    clamped = float((coc.abs() > most).double().mean())
+    coc = coc.clamp(-most, most)
+    near, far = depth_of_field(lens, sensor_mm / width)
+    facts: dict[str, object] = {
+        "focal_mm": lens.focal_mm,
+        "f_number": lens.f_number,
+        "focus_m": _or_null(lens.focus_m),
+        "sensor_mm": sensor_mm,
+        "strength": lens.strength(width),
+        "sharp_from_m": near,
+        "sharp_to_m": _or_null(far),
+        "depth_kind": kind,
+        "filled": filled,
+        "clamped": clamped,
+        "widest_coc": float(coc.abs().max()),
+    }
+    shown = blur(model, code, coc, camera.aperture, camera.highlight_boost)
+    return Exposure(shown, coc, facts)
+
+
+def _focus_m(focus: Focus, depth: Tensor) -> float:
+    if focus.metres is not None:
+        return focus.metres
+    if focus.x is None or focus.y is None:
+        return depths.distance_of_middle(depth)
+    height, width = depth.shape
+    (x, x_is_share), (y, y_is_share) = focus.x, focus.y
+    return depths.distance_at(
+        depth, x * width if x_is_share else x, y * height if y_is_share else y
+    )
+
+
+def _or_null(number: float) -> float | None:
+    return None if math.isinf(number) else number
