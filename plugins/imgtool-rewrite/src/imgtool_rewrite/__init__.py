@@ -1,1 +1,1 @@
-"""Prompt rewriting: templates."""
+"""Prompt rewriting: templates, language models, negative prompts."""

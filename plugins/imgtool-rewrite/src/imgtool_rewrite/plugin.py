@@ -12,5 +12,12 @@ if TYPE_CHECKING:
 
 @hookimpl
 def imgtool_components() -> Iterable[Component]:
-    """The stages."""
+    """The stages, and the chat backend that only repeats."""
     yield Component("stage", "rewrite.template", "imgtool_rewrite.stage:Template")
+    yield Component("stage", "rewrite.llm", "imgtool_rewrite.llm:Llm")
+    yield Component(
+        "chat",
+        "replay",
+        "imgtool_rewrite.replay:replay",
+        "Answers of an earlier run, from its rows",
+    )

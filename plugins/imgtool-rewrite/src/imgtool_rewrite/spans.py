@@ -32,10 +32,16 @@ class Protected:
 
     def restore(self, text: str) -> str:
         """`text` with the span in place of every mark."""
-        if not self.spans:
+        return self._replaced(text, self.spans)
+
+    def without_marks(self, text: str) -> str:
+        """`text` with a space in place of every mark."""
+        return self._replaced(text, dict.fromkeys(self.spans, " "))
+
+    def _replaced(self, text: str, by: dict[str, str]) -> str:
+        if not by:
             return text
-        marks = re.compile("|".join(map(re.escape, self.spans)))
-        return marks.sub(lambda match: self.spans[match[0]], text)
+        return re.sub("|".join(map(re.escape, by)), lambda match: by[match[0]], text)
 
     def lost(self, text: str) -> list[str]:
         """Spans whose mark is not exactly once in `text`."""
