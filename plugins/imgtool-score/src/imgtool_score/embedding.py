@@ -74,6 +74,12 @@ class Embedder:
             for a, b in pairs
         ]
 
+    def vectors(self, texts: Sequence[str]) -> Tensor:
+        """[N, D] unit vectors, float64; long texts are read in windows. One text at least."""
+        import torch
+
+        return torch.stack(self._vectors([self._windows(text) for text in texts]))
+
     def tokens(self, text: str) -> int:
         """How many tokens a text has, marks included, before anything is cut."""
         return len(self.tokenizer(text, truncation=False, verbose=False).input_ids)
