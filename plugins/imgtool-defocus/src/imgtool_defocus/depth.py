@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import interpolate
 
-from imgtool_defocus.fill import nearest
+from imgtool_defocus.fill import filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +67,7 @@ def metres(values: Tensor, kind: str, near_m: float, far_m: float) -> tuple[Tens
     if holes > MOST_HOLES:
         raise ValueError(f"{holes:.0%} of the depth is not finite and positive")
     if holes:
-        values = nearest(values, known)
+        values = filled(values, known)
     if kind == METRIC:
         return values, holes
     share = _normalised(values)

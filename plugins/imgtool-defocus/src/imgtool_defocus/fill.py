@@ -1,69 +1,73 @@
-"""Values for pixels that have none, from those around them."""
+"""Values for pixels that have none, from the nearest that have one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import pad
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+NONE = -1
 
-def push_pull(planes: Tensor, known: Tensor) -> Tensor:
-    """`planes`, [C, H, W], with smooth values where `known`, [H, W] of 0 and 1, is 0.
 
-    Gortler et al. (1996): averages of ever larger blocks, laid under what is known.
+def filled(plane: Tensor, known: Tensor) -> Tensor:
+    """`plane`, [H, W], with the nearest known value where `known`, boolean, is false."""
+    anywhere = torch.full(known.shape, float(sum(known.shape)), device=known.device)
+    return plane.flatten()[nearest(known, anywhere).clamp_min(0)]
+
+
+def nearest(known: Tensor, reach: Tensor) -> Tensor:
+    """Index, in rows laid end to end, of the known pixel nearest to each; [H, W], int64.
+
+    A known pixel is its own nearest; `NONE` where no known one is within `reach`. Jump flooding
+    (Rong & Tan, 2006), over pixels with a reach alone: nearest but for rare ones between two that
+    are almost as near.
+
+    Parameters
+    ----------
+    known : [H, W], boolean. reach : [H, W], pixels; under 1, no other pixel is asked.
     """
-    if min(known.shape) == 1 or bool(known.all()):
-        return planes
-    weighted = torch.cat((planes * known, known[None]))
-    coarse = avg_pool2d(weighted[None], 2, ceil_mode=True, count_include_pad=False)[0]
-    weight = coarse[-1]
-    means = coarse[:-1] / weight.clamp_min(torch.finfo(weight.dtype).tiny)
-    below = push_pull(means, (weight > 0).to(planes))
-    size = known.shape[-2:]
-    smooth = interpolate(below[None], size=size, mode="bilinear", align_corners=False)[0]
-    return torch.where(known > 0, planes, smooth)
-
-
-def nearest(plane: Tensor, known: Tensor) -> Tensor:
-    """`plane`, [H, W], with the nearest known value where `known`, boolean, is false.
-
-    Jump flooding (Rong & Tan, 2006): nearest but for rare pixels between two that are as near.
-    """
-    height, width = plane.shape
-    y, x = torch.meshgrid(
-        *(torch.arange(n, device=plane.device) for n in (height, width)), indexing="ij"
-    )
-    far = 4 * (height + width)
-    source = torch.stack((y, x)).where(known, -far)
-    step = 1 << max(height, width).bit_length()
+    height, width = known.shape
+    source = torch.full((height * width,), NONE, device=known.device)
+    own = known.flatten().nonzero()[:, 0]
+    source[own] = own
+    farthest = int(reach.max())
+    place = ((reach >= 1) & ~known & _grown(known, farthest)).flatten().nonzero()[:, 0]
+    y, x = place // width, place % width
+    step = 1 << farthest.bit_length()
     while step > 1:
         step //= 2
         for dy in (-step, 0, step):
             for dx in (-step, 0, step):
-                source = _nearer(source, y, x, dy, dx)
-    return plane[source[0].clamp(0, height - 1), source[1].clamp(0, width - 1)]
+                beside = (y + dy).clamp(0, height - 1) * width + (x + dx).clamp(0, width - 1)
+                source[place] = _nearer(source[place], source[beside], y, x, width)
+    too_far = _distance(source[place], y, x, width) > reach.flatten()[place].square()
+    source[place[too_far]] = NONE
+    return source.reshape(height, width)
 
 
-def _nearer(source: Tensor, y: Tensor, x: Tensor, dy: int, dx: int) -> Tensor:
-    height, width = y.shape
-    other = source[:, (y + dy).clamp(0, height - 1), (x + dx).clamp(0, width - 1)]
-    reach = (source[0] - y) ** 2 + (source[1] - x) ** 2
-    other_reach = (other[0] - y) ** 2 + (other[1] - x) ** 2
-    return torch.where(other_reach < reach, other, source)
+def _nearer(source: Tensor, other: Tensor, y: Tensor, x: Tensor, width: int) -> Tensor:
+    closer = _distance(other, y, x, width) < _distance(source, y, x, width)
+    return torch.where(closer, other, source)
 
 
-def grow(mask: Tensor, reach: int) -> Tensor:
-    """A boolean mask, [H, W], grown by `reach` pixels in rows and in columns."""
-    return _grow_rows(_grow_rows(mask, reach).T, reach).T
+def _distance(source: Tensor, y: Tensor, x: Tensor, width: int) -> Tensor:
+    """Squared, from y, x; far more than any where there is no source."""
+    squared = (source // width - y) ** 2 + (source % width - x) ** 2
+    return squared.where(source != NONE, torch.iinfo(squared.dtype).max)
 
 
-def _grow_rows(mask: Tensor, reach: int) -> Tensor:
+def _grown(mask: Tensor, reach: int) -> Tensor:
+    """A boolean mask grown by `reach` pixels in rows and in columns."""
+    return _grown_rows(_grown_rows(mask, reach).T, reach).T
+
+
+def _grown_rows(mask: Tensor, reach: int) -> Tensor:
     width = mask.shape[1]
-    counts = torch.nn.functional.pad(mask.to(torch.int32).cumsum(1), (1, 0))
+    counts = pad(mask.to(torch.int32).cumsum(1), (1, 0))
     at = torch.arange(width, device=mask.device)
     high, low = (at + reach + 1).clamp_max(width), (at - reach).clamp_min(0)
     return counts[:, high] > counts[:, low]

@@ -1,21 +1,18 @@
 """Slices of equal blur, composited from far to near: the renderer that knows occlusion.
 
 A slice goes on, in colours of its own, under what is nearer, since an open lens looks behind edges.
-Seen through one lens point at a time, hidden layers would show in order; blurring slices one by one
-ignores that both were seen through the same point. It is exact where one of two slices that overlap
-is in focus.
+Blurring slices one by one ignores that all were seen through the same points of the lens: it is
+exact where one of two slices that overlap is in focus.
 """
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 
 from imgtool_defocus.convolve import TILE, convolve
-from imgtool_defocus.fill import grow, push_pull
+from imgtool_defocus.fill import NONE, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,23 +20,27 @@ if TYPE_CHECKING:
     from imgtool_defocus.aperture import Aperture
 
 STEP, EVEN, RATIO = 0.5, 4.0, 1.08
-"""Radii of slices grow by STEP pixels up to EVEN, then by RATIO."""
+"""Radii of slices grow by STEP pixels up to about EVEN, then by RATIO."""
 LEAST = 1e-6
 
 
-def slice_radii(widest: float) -> list[float]:
-    """Radii of slices, pixels, from 0 to the first that is at least `widest`."""
-    radii = [0.0]
-    while radii[-1] < widest:
-        radii.append(radii[-1] + STEP if radii[-1] < EVEN else radii[-1] * RATIO)
-    return radii
+def slice_ends(widest: float) -> list[float]:
+    """Widest radius of each slice, pixels; the last is at least `widest`.
+
+    The first holds all discs of up to a pixel, which stay points.
+    """
+    ends, middle = [STEP], 1.5 * STEP
+    while ends[-1] < widest:
+        ends.append(middle)
+        middle = middle + STEP if middle < EVEN else middle * RATIO
+    return ends
 
 
-def slice_numbers(coc: Tensor, radii: list[float]) -> Tensor:
-    """For each pixel the index of the nearest radius, negative before the focus; int64."""
-    middles = [(low + high) / 2.0 for low, high in pairwise(radii)]
-    bounds = torch.tensor(middles, dtype=coc.dtype, device=coc.device)
-    return torch.bucketize(coc.abs() / 2.0, bounds) * torch.where(coc < 0, -1, 1)
+def slice_numbers(coc: Tensor) -> Tensor:
+    """Number of each pixel's slice: 0 in focus, more farther behind it, negative before it."""
+    radius = coc.abs() / 2.0
+    ends = torch.tensor(slice_ends(float(radius.max())), dtype=coc.dtype, device=coc.device)
+    return torch.bucketize(radius, ends) * torch.where(coc < 0, -1, 1)
 
 
 def render(
@@ -47,25 +48,28 @@ def render(
 ) -> tuple[Tensor, Tensor]:
     """Blurred light, and its coverage before it was divided by it.
 
-    Parameters as in `imgtool_defocus.lens`.
+    Parameters as in `imgtool_defocus.lens`; `coc` gets no gradient.
 
     Parameters
     ----------
     tile : side of the squares in which wide discs are computed, pixels.
     """
-    radii = slice_radii(float(coc.detach().abs().max()) / 2.0)
-    numbers = slice_numbers(coc.detach(), radii)
-    present = sorted(numbers.unique().tolist(), reverse=True)
+    coc = coc.detach()
+    numbers = slice_numbers(coc)
     total = torch.zeros_like(torch.cat((linear, coc[None])))
-    for at, number in enumerate(present):
-        radius = radii[abs(number)]
-        hidden = radius + max((radii[abs(n)] for n in present[at + 1 :]), default=0.0)
+    for number in sorted(numbers.unique().tolist(), reverse=True):
         own = numbers == number
-        shown = own | (grow(own, math.ceil(hidden) + 1) & (numbers < number))
-        window = _window(shown, aperture.span(radius))
-        layer = _extended(linear[window], own[window[1:]], shown[window[1:]])
-        blurred = convolve(layer, aperture.kernel(radius, number > 0, layer), tile)
-        total[window] = total[window] * (1.0 - blurred[-1]) + blurred
+        radius = float(coc[own].mean()) / 2.0
+        # Behind an edge, the lens sees as far as the two discs move apart over half of it.
+        behind = (radius - coc / 2.0).where(numbers < number, 0.0)
+        source = nearest(own, behind)
+        window = _window(source != NONE, aperture.span(abs(radius)))
+        layer = _layer(linear, source[window[1:]])
+        blurred = convolve(layer, aperture.kernel(abs(radius), radius > 0, layer), tile)
+        # Parts of one surface share pixels that blur has thinned: light is hidden only where
+        # there would be more than all of it.
+        left = (1.0 - blurred[-1]) / total[-1][window[1:]].clamp_min(LEAST)
+        total[window] = total[window] * left.clamp(0.0, 1.0) + blurred
     return total[:-1] / total[-1].clamp_min(LEAST), total[-1]
 
 
@@ -79,7 +83,8 @@ def _window(mask: Tensor, margin: int) -> tuple[slice, slice, slice]:
     return slice(None), sides[0], sides[1]
 
 
-def _extended(linear: Tensor, own: Tensor, shown: Tensor) -> Tensor:
-    """[4, H, W], light times alpha and alpha, of a slice with what it has under nearer ones."""
-    known, alpha = own.to(linear), shown.to(linear)
-    return torch.cat((push_pull(linear, known) * alpha, alpha[None]))
+def _layer(linear: Tensor, source: Tensor) -> Tensor:
+    """[4, h, w], light times alpha and alpha, of a slice with what it has under nearer ones."""
+    alpha = (source != NONE).to(linear)
+    light = linear.flatten(1)[:, source.clamp_min(0)]
+    return torch.cat((light * alpha, alpha[None]))

@@ -1,0 +1,175 @@
+"""`defocus.thinlens` as a stage and as a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgtool.api import BadParams, Batch, Runtime, UnknownComponent
+from imgtool.cli.main import run
+from imgtool.registry import Registry
+from imgtool_defocus.stage import ThinLens, ThinLensParams
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEIGHT, WIDTH = 24, 36
+LEFT, RIGHT = slice(0, WIDTH // 2), slice(24, WIDTH)
+"""Columns of the near half, and of the far one where no blur of the near one reaches."""
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMGTOOL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("IMGTOOL_PLUGINS", "imgtool-defocus")
+        loaded = Registry.load()
+        loaded.specs("stage")
+        return loaded
+
+
+def opened(registry: Registry, **params: Any) -> ThinLens:
+    stage = ThinLens()
+    stage.open(ThinLensParams(**params), Runtime(device="cpu", registry=registry))
+    return stage
+
+
+def picture() -> np.ndarray:
+    return np.random.default_rng(4).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def halves() -> np.ndarray:
+    """Depth: the left half at 1 m, the right half at 10 m."""
+    depth = np.full((HEIGHT, WIDTH), 10.0, dtype=np.float32)
+    depth[:, : WIDTH // 2] = 1.0
+    return depth
+
+
+def batch(*depths: np.ndarray, **columns: Any) -> Batch:
+    ids = tuple(str(at) for at in range(len(depths)))
+    images = [picture() for _ in depths]
+    return Batch(ids, {"image": images, "depth": list(depths), "seed": [0] * len(ids), **columns})
+
+
+def facts(made: Batch) -> dict[str, Any]:
+    (record,) = made["defocus"]
+    assert isinstance(record, dict)
+    return record
+
+
+@pytest.mark.parametrize(("focus_at", "sharp"), [
+    ("1m", LEFT), ("10m", RIGHT), ("20%,50%", LEFT), ("30,12", RIGHT),
+])  # fmt: skip
+def test_what_the_focus_is_on_keeps_its_pixels_and_the_rest_is_blurred(
+    registry: Registry, focus_at: str, sharp: slice
+) -> None:
+    stage = opened(registry, focus_at=focus_at, f_number=1.0, focal_length="85mm", sensor="mft")
+    image = stage.process(batch(halves())).arrays("image")[0]
+    same = (image == picture()).all(axis=(0, 2))
+
+    assert same[sharp].all()
+    assert image.dtype == np.uint8
+    assert not same.all()
+
+
+def test_values_used_are_written_down(registry: Registry) -> None:
+    made = opened(registry, focus_at="inf", f_number=4, focal_length="24mm").process(
+        batch(halves())
+    )
+    found = facts(made)
+
+    assert found["focus_m"] is None
+    assert found["sharp_to_m"] is None
+    assert found["depth_kind"] == "metric"
+    assert (found["focal_mm"], found["f_number"], found["sensor_mm"]) == (24.0, 4, 36.0)
+    assert made.arrays("coc")[0][0, 0] == pytest.approx(-found["strength"] / 1.0)
+    assert found["widest_coc"] == pytest.approx(found["strength"], rel=1e-6)
+
+
+def test_auto_is_on_what_takes_most_of_the_middle(registry: Registry) -> None:
+    depth = halves()
+    depth[:, : WIDTH // 2 + 2] = 3.0
+
+    assert facts(opened(registry).process(batch(depth)))["focus_m"] == 3.0
+
+
+def test_an_upright_picture_has_the_short_side_of_the_sensor_across(registry: Registry) -> None:
+    upright = Batch(
+        ("0",), {"image": [picture().transpose(1, 0, 2)], "depth": [halves().T], "seed": [0]}
+    )
+
+    assert facts(opened(registry).process(upright))["sensor_mm"] == 24.0
+
+
+def test_discs_are_cut_to_the_widest_allowed_and_counted(registry: Registry) -> None:
+    wide = opened(registry, focus_at="10m", f_number=0.5, focal_length="200mm", max_coc=10.0)
+    found = facts(wide.process(batch(halves())))
+
+    assert found["widest_coc"] == pytest.approx(3.6)
+    assert found["clamped"] == 0.5
+
+
+def test_a_row_whose_depth_does_not_do_fails_and_the_others_go_on(registry: Registry) -> None:
+    torn = np.full((HEIGHT, WIDTH), np.nan, dtype=np.float32)
+    made = opened(registry).process(batch(halves(), torn, halves()[:, :20]))
+
+    assert made.ids == ("0",)
+    assert made.failures["1"].reason == "100% of the depth is not finite and positive"
+    assert made.failures["2"].reason == "the depth is 20×24 and the picture 36×24 pixels"
+
+
+def test_a_kind_given_counts_and_one_unknown_fails(registry: Registry) -> None:
+    stage = opened(registry, focus_at="1m")
+    share = (halves() - 1.0) / 9.0
+    near, far = (
+        stage.process(batch(share, depth_kind=[kind])).arrays("coc")[0][0, 0]
+        for kind in ("relative", "disparity")
+    )
+
+    assert (near == 0, far > 0) == (True, True)
+    assert "is none of" in stage.process(batch(share, depth_kind=["z"])).failures["0"].reason
+
+
+@pytest.mark.parametrize(("params", "reason"), [
+    ({"focal_length": "0"}, "--focal-length: '0' is no length"),
+    ({"focus_at": "here"}, "--focus-at: 'here' is no length"),
+    ({"focus_at": "4cm"}, "--focus-at 4cm is nearer than --focal-length 50mm"),
+    ({"sensor": "film"}, "--sensor: 'film' is no sensor"),
+    ({"near": "9m", "far": "2m"}, "--near 9m is not nearer than --far 2m"),
+])  # fmt: skip
+def test_values_that_mean_nothing_are_refused_before_anything_runs(
+    registry: Registry, params: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(BadParams, match=reason):
+        opened(registry, **params)
+
+
+def test_a_lens_model_that_nobody_has_is_refused(registry: Registry) -> None:
+    with pytest.raises(UnknownComponent, match="'swirly'"):
+        opened(registry, lens_model="swirly")
+
+
+@pytest.mark.parametrize("model", ["layered", "scatter", "gather"])
+def test_every_lens_model_goes_by_its_name(registry: Registry, model: str) -> None:
+    stage = opened(registry, lens_model=model, focus_at="1m", f_number=1.4, blades=6)
+
+    assert stage.process(batch(halves())).ids == ("0",)
+
+
+def test_the_command_takes_a_picture_and_its_depth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMGTOOL_PLUGINS", "imgtool-defocus")
+    Image.fromarray(picture()).save("photo.png")
+    Image.fromarray(((halves() - 1) * 25).astype(np.uint8)).save("depth.png")
+    words = ["defocus", "photo.png", "--focus-at", "1.2", "--f-number", "1.8", "-o", "out.png"]
+    missing, done = run(words), run([*words, "--depth", "depth.png"])
+
+    assert (missing, done) == (2, 0)
+    assert "needs the field 'depth'" in capfd.readouterr().err
+    with Image.open("out.png") as shown:
+        assert shown.size == (WIDTH, HEIGHT)
