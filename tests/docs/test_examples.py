@@ -49,6 +49,7 @@ def stage_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         stand_in(patch, site, folder)
         for line in (
             "run portrait prompts.txt --store runs.zarr -o out/{id}.png",
+            "generate prompts.txt -o out/{id}.png",
             "run demo prompts.txt --sweep generate.steps=1,2 --store s.zarr",
             "run demo prompts.txt --name plain",
             "run portrait prompts.txt --name sharp",
