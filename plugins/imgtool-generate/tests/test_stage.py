@@ -114,6 +114,15 @@ def test_embeddings_stand_in_for_the_prompt(tiny_folder: Folder, opened: Open) -
     np.testing.assert_allclose(found["latents"][0], want["latents"][0], atol=1e-3)
 
 
+def test_embeddings_of_another_text_encoder_are_refused(tiny_folder: Folder, opened: Open) -> None:
+    stage = opened(Diffusers, Params(model=str(tiny_folder("sd")), steps=1))
+    rows = ONE.with_columns(prompt_embeds=[np.zeros((16, 16), np.float32)])
+    stage.process(rows.with_columns(prompt_embeds_of=[stage.sampler.text_mark]))
+    stage.process(ONE.with_columns(prompt_embeds_of=["another"]))
+    with pytest.raises(BadParams, match="made by another text encoder"):
+        stage.process(rows.with_columns(prompt_embeds_of=["another"]))
+
+
 def test_embeddings_alone_are_refused_where_they_do_not_suffice(
     tiny_folder: Folder, opened: Open
 ) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def imgtool_components() -> Iterable[Component]:
-    """The two stages."""
+    """The two stages, and the text encoder by itself."""
     yield Component(
         "stage",
         "generate.diffusers",
@@ -24,4 +24,10 @@ def imgtool_components() -> Iterable[Component]:
         "decode.vae",
         "imgtool_generate.decode:DecodeVae",
         "Decode latents to a picture with the model's own autoencoder.",
+    )
+    yield Component(
+        "text-encoder",
+        "diffusers",
+        "imgtool_generate.encoding:load_text_encoder",
+        "The text encoder of a model of diffusers",
     )

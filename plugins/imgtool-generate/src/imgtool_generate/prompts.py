@@ -57,6 +57,22 @@ def _embeddings(rows: Sequence[Row], capability: Capability) -> dict[str, Any]:
     return arguments
 
 
+def check_embeds(rows: Sequence[Row], mark: str) -> None:
+    """See that embeddings which say who made them are of the text encoder with this mark.
+
+    Raises
+    ------
+    BadParams : those of a row are of another.
+    """
+    for row in rows:
+        made_by = row.values.get("prompt_embeds_of")
+        if made_by and made_by != mark and row.values.get("prompt_embeds") is not None:
+            raise BadParams(
+                f"row {row.id}: its prompt_embeds were made by another text encoder",
+                "Make them with the model that draws: --model of that stage",
+            )
+
+
 def warn_of_long_prompts(pipe: Any, capability: Capability, rows: Sequence[Row]) -> None:
     """Say which prompts the model will not read to their end."""
     limits = [

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from imgtool.api import BadParams, Row
 from imgtool_generate import noise
 from imgtool_generate.capability import Capability, default_size, inspect_pipeline
+from imgtool_generate.encoding import text_encoder_mark
 from imgtool_generate.loading import load_pipeline
 from imgtool_generate.options import read_options
-from imgtool_generate.prompts import prompt_arguments, warn_of_long_prompts
+from imgtool_generate.prompts import check_embeds, prompt_arguments, warn_of_long_prompts
 from imgtool_generate.schedule import check_name, make_scheduler
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Sampler:
     ----------
     steps, guidance, width, height : as used, the model's own where the params leave them open.
     shape : [C, h, w] of the latents.
+    text_mark : of the text encoder; see `text_encoder_mark`.
     """
 
     params: Params
@@ -48,6 +50,7 @@ class Sampler:
     height: int
     shape: tuple[int, int, int]
     dtype: torch.dtype
+    text_mark: str
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -83,6 +86,7 @@ class Sampler:
             height=height,
             shape=noise.latent_shape(pipe, capability, width, height),
             dtype=runtime.torch_dtype,
+            text_mark=text_encoder_mark(params.model, runtime),
         )
 
     @property
@@ -97,6 +101,7 @@ class Sampler:
 
     def sample(self, rows: Sequence[Row]) -> tuple[list[np.ndarray], list[int]]:
         """Latents [C, h, w] float32 of each row, and positions of rows that gave NaN twice."""
+        check_embeds(rows, self.text_mark)
         warn_of_long_prompts(self.pipe, self.capability, rows)
         latents: list[Any] = [None] * len(rows)
         for places in self._groups(rows):

@@ -33,6 +33,9 @@ STEPS = Field("steps", Kind.INTEGER, summary="Denoising steps.")
 GUIDANCE = Field("guidance", Kind.NUMBER, summary="Guidance scale.")
 WIDTH = Field("width", Kind.INTEGER, summary="Width of the picture, pixels.")
 HEIGHT = Field("height", Kind.INTEGER, summary="Height of the picture, pixels.")
+EMBEDS_OF = Field(
+    "prompt_embeds_of", Kind.TEXT, summary="Mark of the text encoder that made prompt_embeds."
+)
 SAMPLER = Field("sampler", Kind.TEXT, summary="Scheduler class.")
 
 
@@ -73,7 +76,9 @@ class Diffusers(Stage[Params]):
     summary = "Sample latents from a prompt with any text-to-image model of diffusers."
     scope = "row"
     default_of_family = True
-    consumes = (PROMPT, optional(NEGATIVE_PROMPT), SEED, optional(PROMPT_EMBEDS))
+    consumes = (
+        PROMPT, optional(NEGATIVE_PROMPT), SEED, optional(PROMPT_EMBEDS), optional(EMBEDS_OF)
+    )  # fmt: skip
     produces = (LATENTS, NEGATIVE_PROMPT, MODEL, STEPS, GUIDANCE, WIDTH, HEIGHT, SAMPLER)
 
     sampler: Sampler

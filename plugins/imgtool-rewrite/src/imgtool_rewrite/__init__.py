@@ -1,1 +1,1 @@
-"""Prompt rewriting: templates, language models, negative prompts."""
+"""Prompt rewriting: templates, language models, negative prompts, weights."""
