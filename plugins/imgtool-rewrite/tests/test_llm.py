@@ -147,6 +147,25 @@ def test_service_that_refuses_stops_the_stage(opened: Open) -> None:
         opened(Llm, LlmParams(endpoint=server.url)).process(rows("a cat"))
 
 
+def test_local_model_is_asked_and_a_prompt_it_cannot_answer_stays(
+    opened: Open, tmp_path: Path
+) -> None:
+    from imgtool_score.tiny import save_llm
+
+    params = LlmParams(llm=str(save_llm(tmp_path / "llm")), tries=1, max_tokens=8)
+    done = opened(Llm, params).process(rows("a cat"))
+    assert list(done["prompt"]) == ["a cat"]
+    assert entry(done)["status"] == "failed"
+    assert len(entry(done)["calls"]) == 1
+
+
+def test_model_that_repeats_the_prompt_changes_nothing(opened: Open) -> None:
+    with ChatServer(lambda text, picture: json.dumps({"prompt": asked_of(text)})) as server:
+        done = opened(Llm, LlmParams(endpoint=server.url)).process(rows(PROMPT))
+    assert list(done["prompt"]) == [PROMPT]
+    assert entry(done)["status"] == "unchanged"
+
+
 def command(folder: Path, url: str) -> list[str]:
     prompts = folder / "prompts.txt"
     prompts.write_text("".join(f"a cat on chair number {at}\n" for at in range(8)))

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool_rewrite.weights import Piece, Syntax, WeightError, parse, render
+from imgtool_rewrite.weights import Piece, Syntax, WeightError, parse
 
+# What later tools read is text to this one: there is no way to write its brackets otherwise.
+PLAIN = st.text(st.characters(exclude_characters="{}<_"), min_size=1)
 SYNTAXES = st.sampled_from(["a1111", "compel"])
 
 
@@ -31,6 +33,7 @@ SYNTAXES = st.sampled_from(["a1111", "compel"])
         (r"\(a:1.3\) \\ \x", [("(a:1.3) \\ \\x", 1)]),
         ("()", []),
         ("a+ (b)1.2", [("a+ ", 1), ("b", 1.1), ("1.2", 1)]),
+        ("[<lora:i(n)k:0.5>] {(a:2)|b}", [("<lora:i(n)k:0.5>", 1 / 1.1), (" {(a:2)|b}", 1)]),
     ],
 )  # fmt: skip
 def test_a1111_is_read(text: str, pieces: list[tuple[str, float]]) -> None:
@@ -53,6 +56,7 @@ def test_a1111_is_read(text: str, pieces: list[tuple[str, float]]) -> None:
         (r"C\+\+ \(x\)", [("C++ (x)", 1)]),
         ("(a", [("(a", 1)]),
         ("(a:1.3)", [("a:1.3", 1)]),
+        ("{a+|b} __c-d__ (<lora:x--:1>)2", [("{a+|b} __c-d__ ", 1), ("<lora:x--:1>", 2)]),
     ],
 )  # fmt: skip
 def test_compel_is_read(text: str, pieces: list[tuple[str, float]]) -> None:
@@ -87,11 +91,23 @@ def test_any_text_is_read_or_refused_and_nothing_is_invented(text: str, syntax: 
     assert all(piece.text for piece in pieces)
 
 
+def render(pieces: list[Piece], syntax: Syntax) -> str:
+    """Text that says these pieces."""
+    signs = "()[]\\" if syntax == "a1111" else "()+-\\"
+    parts = []
+    for piece in pieces:
+        text = "".join(f"\\{letter}" if letter in signs else letter for letter in piece.text)
+        # compel's number would go on in digits that follow: every piece has brackets there.
+        by = f":{piece.weight!r})" if syntax == "a1111" else f"){piece.weight!r}"
+        parts.append(f"({text}{by}")
+    return "".join(parts)
+
+
 @given(
     st.lists(
         st.builds(
             Piece,
-            st.text(min_size=1),
+            PLAIN,
             st.just(1.0) | st.floats(1e-6, 1e6),
         ),
         max_size=6,

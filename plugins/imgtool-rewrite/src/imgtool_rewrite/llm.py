@@ -117,7 +117,8 @@ class Llm(Stage[LlmParams]):
         return rewrite(self.chat, prompt, self.request, seed)
 
     def _record(self, row: Row, one: Rewritten) -> list[object]:
-        status = "failed" if one.why_not else "ok" if one.prompt else "unchanged"
+        new = one.prompt not in ("", row["prompt"])
+        status = "failed" if one.why_not else "ok" if new else "unchanged"
         return with_entry(
             row, "llm", status, why=one.why_not, before=row["prompt"], model=self._model,
             calls=one.calls,

@@ -14,6 +14,7 @@ TAG = re.compile(r"<[A-Za-z]+:[^<>{}|]*>")
 WILDCARD = re.compile(r"__([A-Za-z0-9][A-Za-z0-9/_-]*?)__")
 WEIGHT_INSIDE = re.compile(r":\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*\)\Z")
 WEIGHT_AFTER = re.compile(r"\d+(?:\.\d+)?|\++|-+(?![\w-])")
+LONGEST_WEIGHT = 32
 OPENERS = {"{": "}", "(": ")"}
 
 
@@ -81,23 +82,40 @@ def spans_of(text: str) -> list[tuple[int, int]]:
     return found
 
 
+def verbatim_spans(text: str) -> dict[int, int]:
+    """Start and end of each tag, wildcard and template: what has no weight to be read."""
+    closed = _closed(text)
+    found: dict[int, int] = {}
+    at = 0
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+        elif end := _verbatim_end(text, at, closed):
+            found[at] = end
+            at = end
+        else:
+            at += 1
+    return found
+
+
 def _span_end(text: str, at: int, closed: dict[int, int]) -> int:
     """Where the span that begins at `at` ends; 0 where none begins."""
-    letter = text[at]
-    if letter == "$" and closed.get(at + 1) and text[at + 1] == "{":
-        return closed[at + 1]
-    if letter == "{":
+    if text[at] != "(":
+        return _verbatim_end(text, at, closed)
+    end = closed.get(at, 0)
+    if not end or WEIGHT_INSIDE.search(text, max(at, end - LONGEST_WEIGHT), end):
+        return end
+    after = WEIGHT_AFTER.match(text, end)
+    return after.end() if after else 0
+
+
+def _verbatim_end(text: str, at: int, closed: dict[int, int]) -> int:
+    if text.startswith("${", at):
+        return closed.get(at + 1, 0)
+    if text[at] == "{":
         return closed.get(at, 0)
-    if letter == "(" and at in closed:
-        end = closed[at]
-        if WEIGHT_INSIDE.search(text, max(at, end - 32), end):
-            return end
-        after = WEIGHT_AFTER.match(text, end)
-        return after.end() if after else 0
-    for pattern in (TAG, WILDCARD):
-        if match := pattern.match(text, at):
-            return match.end()
-    return 0
+    match = TAG.match(text, at) or WILDCARD.match(text, at)
+    return match.end() if match else 0
 
 
 def _closed(text: str) -> dict[int, int]:

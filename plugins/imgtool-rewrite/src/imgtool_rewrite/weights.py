@@ -4,6 +4,7 @@
 0.9 for each sign, `(x y)1.3`, `(x y)++`; brackets without a weight only group. In both, nesting
 multiplies, a backslash takes a sign as it is, and a bracket that is not closed is ordinary writing.
 What else they know, one prompt after another or several at once, is refused rather than misread.
+Tags, wildcards and templates are text.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from imgtool_rewrite.spans import verbatim_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,34 +52,25 @@ def parse(text: str, syntax: Syntax) -> list[Piece]:
     return _merged(_a1111(text) if syntax == "a1111" else _compel(text))
 
 
-def render(pieces: Iterable[Piece], syntax: Syntax) -> str:
-    """Text that `parse` reads as these pieces."""
-    signs = "()[]\\" if syntax == "a1111" else "()+-\\"
-    parts = []
-    for piece in pieces:
-        text = "".join(f"\\{letter}" if letter in signs else letter for letter in piece.text)
-        if piece.weight != 1:
-            by = f":{piece.weight!r})" if syntax == "a1111" else f"){piece.weight!r}"
-            text = f"({text}{by}"
-        parts.append(text)
-    return "".join(parts)
-
-
 def _a1111(text: str) -> list[Piece]:
-    closing = _matched(text, {"(": ")", "[": "]"})
+    literal = verbatim_spans(text)
+    closing = _matched(text, {"(": ")", "[": "]"}, literal)
     found: list[Piece] = []
     weight, within = 1.0, list[tuple[int, int, float]]()
     at = 0
     while at < len(text):
         if within and at >= within[-1][0]:
             _, at, weight = within.pop()
+        elif at in literal:
+            found.append(Piece(text[at : literal[at]], weight))
+            at = literal[at]
         elif text[at] == "\\" and text[at + 1 : at + 2] in tuple("()[]\\"):
             found.append(Piece(text[at + 1], weight))
             at += 2
         elif at in closing:
             end = closing[at]
             inside = NUMBER_INSIDE.search(text, max(at + 1, end - LONGEST_NUMBER), end)
-            if text[at] == "[" and _switches(text, at, closing):
+            if text[at] == "[" and _switches(text, at, {**closing, **literal}):
                 raise WeightError(f"{text[at : end + 1]!r} switches prompts, which is not known")
             within.append((inside.start() if inside and text[at] == "(" else end, end + 1, weight))
             weight *= float(inside[1]) if inside and text[at] == "(" else _step(text[at])
@@ -91,20 +85,21 @@ def _step(bracket: str) -> float:
     return STEP if bracket == "(" else 1 / STEP
 
 
-def _switches(text: str, start: int, closing: Mapping[int, int]) -> bool:
+def _switches(text: str, start: int, ends: Mapping[int, int]) -> bool:
     """Whether `[…]` has a `:` or `|` of its own: `[a:b:0.5]`, `[a|b]`."""
     at = start + 1
-    while at < closing[start]:
+    while at < ends[start]:
         if text[at] in ":|":
             return True
-        at = closing.get(at, at + (text[at] == "\\")) + 1
+        at = max(ends.get(at, 0), at + 1 + (text[at] == "\\"))
     return False
 
 
 def _compel(text: str) -> list[Piece]:
     if METHOD.search(text):
         raise WeightError("'.blend(' and '.and(' join several prompts, which is not known")
-    closing = _matched(text, {"(": ")"})
+    literal = verbatim_spans(text)
+    closing = _matched(text, {"(": ")"}, literal)
     found: list[Piece] = []
     weight, within = 1.0, list[tuple[int, int, float]]()
     at = word = 0
@@ -112,6 +107,9 @@ def _compel(text: str) -> list[Piece]:
         if within and at == within[-1][0]:
             _, at, weight = within.pop()
             word = len(found)
+        elif at in literal:
+            found.append(Piece(text[at : literal[at]], weight))
+            at = literal[at]
         elif text[at] == "\\" and text[at + 1 : at + 2] in tuple("()+-\\"):
             found.append(Piece(text[at + 1], weight))
             at += 2
@@ -139,13 +137,16 @@ def _factor(suffix: str) -> float:
     return LESS ** len(suffix) if suffix[0] == "-" else float(suffix)
 
 
-def _matched(text: str, brackets: Mapping[str, str]) -> dict[int, int]:
+def _matched(text: str, brackets: Mapping[str, str], literal: Mapping[int, int]) -> dict[int, int]:
     """Position of each bracket that is closed, and of its closing. Pairs never cross."""
     found: dict[int, int] = {}
     opened: list[int] = []
     at = 0
     while at < len(text):
         letter = text[at]
+        if at in literal:
+            at = literal[at]
+            continue
         if letter == "\\":
             at += 1
         elif letter in brackets:
