@@ -62,9 +62,8 @@ def render(
         radius = float(coc[own].mean()) / 2.0
         # Behind an edge, the lens sees as far as the two discs move apart over half of it.
         behind = (radius - coc / 2.0).where(numbers < number, 0.0)
-        source = nearest(own, behind)
-        window = _window(source != NONE, aperture.span(abs(radius)))
-        layer = _layer(linear, source[window[1:]])
+        window = _window(own, int(behind.max()) + aperture.span(abs(radius)))
+        layer = _layer(linear[window], nearest(own[window[1:]], behind[window[1:]]))
         blurred = convolve(layer, aperture.kernel(abs(radius), radius > 0, layer), tile)
         # Parts of one surface share pixels that blur has thinned: light is hidden only where
         # there would be more than all of it.
