@@ -85,6 +85,7 @@ def imgtool_components() -> Iterable[Component]:
 def _trained_models() -> Iterable[Component]:
     """Those of the smaller models whose weights this distribution holds."""
     for name, task, summary in (
+        ("turbo", "text-to-image", "The generator in one to four steps, a LoRA for it"),
         ("vlm", "image-text-to-text", "Says what is in a picture and answers questions"),
         ("depth", "depth-estimation", "Metres to what each pixel shows"),
         ("aesthetic", "aesthetic-head", "Scores pictures by a written preference"),
