@@ -21,7 +21,7 @@ demo: $(READY)
 	@echo "Pictures: $(CURDIR)/out   Contact sheet: $(CURDIR)/out/contact-sheet.png"
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m 'not slow'
 
 torture: $(READY)
 	$(BIN)/python tests/faults/long_form.py $(SHARE)

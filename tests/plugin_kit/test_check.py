@@ -167,7 +167,8 @@ def test_a_failing_import_is_named_by_file_and_line(
          "maths.py": "\n\nimport no_such_thing\n"},
     )  # fmt: skip
     plugin = next(item for item in discover() if item.dist == "deep-plugin")
-    found = next(check_plugin(plugin, Registry.load(), [], {}, Processes()))
+    with Processes() as processes:
+        found = next(check_plugin(plugin, Registry.load(), [], {}, processes))
 
     assert (found.check, found.subject) == ("loads", "deep.toy")
     assert found.reason.endswith(f"No module named 'no_such_thing' ({root / 'maths.py'}:3)")
