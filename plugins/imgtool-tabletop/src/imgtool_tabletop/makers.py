@@ -295,7 +295,9 @@ class TrainTurbo(_SharingTrainer[TurboParams]):
 
         clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
         teacher = Path(params.teacher) if params.teacher else WEIGHTS / "tabletop"
-        settings = TurboTraining(seed=params.seed, budget=budget_of(params))
+        settings = TurboTraining(
+            seed=params.seed, budget=budget_of(params), batch=4 if params.smoke else 32
+        )
         train_turbo(settings, bank, teacher, clip, out_dir, work_dir, report)
 
 
