@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,11 +12,7 @@ import torch
 from imgtool.errors import BadParams
 from imgtool.runtime.attention import attention, choose, probe
 from imgtool.runtime.context import Runtime
-from imgtool.runtime.journal import recall, record
 from imgtool.runtime.shared import Shared
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_auto_is_float32_on_the_cpu() -> None:
@@ -84,13 +79,6 @@ def test_failed_load_holds_nothing() -> None:
     with pytest.raises(OSError, match="no"):
         shared.acquire("net", broken)
     assert len(shared) == 0
-
-
-def test_journal_recalls_what_was_recorded(tmp_path: Path) -> None:
-    folder = tmp_path / "journal"
-    assert recall(folder, "a/prompt: with signs") is None
-    record(folder, "a/prompt: with signs", b"paid")
-    assert recall(folder, "a/prompt: with signs") == b"paid"
 
 
 def test_journal_without_an_engine_is_a_folder() -> None:

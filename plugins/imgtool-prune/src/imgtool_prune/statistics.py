@@ -6,6 +6,7 @@ alpha its step's weight, b the rows of its batch (both halves of guidance count)
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ def exact_products() -> Iterator[None]:
         torch.set_float32_matmul_precision(precision)
 
 
-class Accumulator:
+class Accumulator(ABC):
     """Sums over calls of one input; subclasses say of what.
 
     Attributes
@@ -68,8 +69,9 @@ class Accumulator:
         self.tokens += len(rows)
         self.weight += alpha * (x.shape[0] if x.ndim > 1 else 1)
 
+    @abstractmethod
     def _add(self, x: Tensor, alpha: float) -> None:
-        raise NotImplementedError
+        """Count a part of a call, [rows, width] in this accumulator's dtype."""
 
     def _normalised(self, total: Tensor) -> Tensor:
         """`total` per batch row; zeros where nothing was seen."""

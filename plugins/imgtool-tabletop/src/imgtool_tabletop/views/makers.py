@@ -37,10 +37,14 @@ class _DataMaker(Maker[P], Generic[P]):
         from imgtool_tabletop.views.catalogue import VIEWS
         from imgtool_tabletop.views.writing import write_view
 
+        view = VIEWS[self.id.rpartition("/")[2]](params)
+        threads = torch.get_num_threads()
         # Files must not depend on the machine: sums of several threads round otherwise.
         torch.set_num_threads(1)
-        view = VIEWS[self.id.rpartition("/")[2]](params)
-        write_view(view, out_dir, runtime.journal, report)
+        try:
+            write_view(view, out_dir, runtime.journal, report)
+        finally:
+            torch.set_num_threads(threads)
 
 
 class PairsData(_DataMaker[SceneParams]):
