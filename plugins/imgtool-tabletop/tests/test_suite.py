@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from imgtool.api import Batch
+from imgtool_tabletop import WEIGHTS
 from imgtool_tabletop.captions.parse import parse
 from imgtool_tabletop.expecting import facts_in_view, facts_seen, is_met
 from imgtool_tabletop.judge import Seen
+from imgtool_tabletop.own_captions import own_captions
 from imgtool_tabletop.scenes import scene_of
 from imgtool_tabletop.stages import JudgeParams, JudgePictures, Render, RenderParams
 from imgtool_tabletop.suite import CATEGORIES, captions, questions_of, skills
@@ -33,6 +35,15 @@ def test_every_category_has_prompts_of_its_own(document: dict[str, Any]) -> None
     for name in counts:
         prompts = [i["prompt"] for i in document["items"] if i["category"] == name]
         assert len(set(prompts)) == len(prompts)
+
+
+def test_the_generator_brings_captions_that_no_suite_asks_for(document: dict[str, Any]) -> None:
+    brought = (WEIGHTS / "tabletop" / "captions.txt").read_text().splitlines()
+    asked = {item["prompt"] for item in [*document["items"], *captions()["items"]]}
+
+    assert brought == own_captions()
+    assert len(set(brought)) == 200
+    assert not asked & set(brought)
 
 
 def test_questions_expect_what_the_prompt_says(document: dict[str, Any]) -> None:

@@ -90,6 +90,7 @@ def test_trainers_run_end_to_end(name: str, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "made").rglob("*.safetensors"))
+    assert (tmp_path / "made" / "captions.txt").is_file() == (target == "tabletop")
 
 
 def test_shipped_weights_load_with_plain_libraries() -> None:

@@ -275,6 +275,12 @@ def captions() -> dict[str, Any]:
     )
 
 
+def asked() -> set[str]:
+    """Prompts of both suites: what a model must not be tuned or calibrated on."""
+    told = (item["prompt"] for at, c in enumerate(CATEGORIES) for item in _items(c, SEED + at))
+    return {*told, *(case.prompt for case in held_out_cases(CAPTIONS))}
+
+
 def _caption_item(at: int, case: Case) -> dict[str, Any]:
     asked = [ask_objects(tuple(ObjectFact(f.shape, f.colour) for f in case.objects))]
     if case.side is not None:

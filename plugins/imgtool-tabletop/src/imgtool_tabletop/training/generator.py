@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from imgtool_tabletop.captions.grammar import caption
+from imgtool_tabletop.own_captions import own_captions
 from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 
@@ -261,6 +262,7 @@ def write_pipeline(
         "image_encoder": [None, None],
         "requires_safety_checker": False,
     }
+    (fresh / "captions.txt").write_text("\n".join(own_captions()) + "\n")
     (fresh / "imgtool.json").write_text(json.dumps(ADVICE, sort_keys=True) + "\n")
     (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
     shutil.rmtree(out_dir, ignore_errors=True)
