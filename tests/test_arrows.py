@@ -16,7 +16,7 @@ PIPELINE = {"pipeline", "pipeline_model", "pipeline_check", "pipeline_file"}
 # a module may import its own layer and those below
 LAYERS = [
     {"errors", "paths"},
-    {"fields", "batch", "stages", "specs"},
+    {"fields", "batch", "stages", "components", "specs"},
     {"declared", "hookspecs", "params", "specdump", "spec_cache", "specrun", "registry", "store",
      "runtime", "toml_lines", "pictures"},
     {*PIPELINE, "engine", "stream", "builtin", "inputs", "recipe", "unnamed"},
@@ -133,8 +133,8 @@ def test_builtin_stages_know_no_engine_and_no_registry() -> None:
 
 
 def test_declarations_need_the_standard_library_only() -> None:
-    light = {"errors", "paths", "fields", "batch", "stages", "specs", "declared", "params",
-             "spec_cache", "specrun", "registry", *PIPELINE}  # fmt: skip
+    light = {"errors", "paths", "fields", "batch", "stages", "components", "specs", "declared",
+             "params", "spec_cache", "specrun", "registry", *PIPELINE}  # fmt: skip
     heavy = {"torch", "numpy", "pydantic", "zarr", "PIL", "pluggy", "click", "rich"}
     wrong = [
         f"{module} imports {name}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
+from imgtool.components import Component
 from imgtool.declared import spec_of
 from imgtool.errors import (
     BadParams,
@@ -30,7 +31,6 @@ from imgtool.pipeline import (
 )
 from imgtool.registry import Registry
 from imgtool.spec_cache import Declared, Plugin
-from imgtool.specs import Component
 from imgtool.stages import Bounds, Maker, ModelRef, Stage
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def registry() -> Registry:
     )
     components = [Component(spec.kind, spec.id, spec.where, dist="d") for spec in specs]
     components.append(Component("model", "tabletop/sr", "x:y", meta={"task": "super-resolution"}))
-    return Registry([Declared(Plugin("d", "d", "d", ""), tuple(components), specs)])
+    known = {(spec.kind, spec.id): spec for spec in specs}
+    return Registry([Declared(Plugin("d", "d", "d", ""), tuple(components), known)])
 
 
 @pytest.fixture

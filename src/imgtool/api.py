@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgtool.batch import Batch, Failure, Row, concatenate, derive_seed
+from imgtool.components import Component
 from imgtool.errors import (
     BadParams,
     BudgetEnded,
@@ -40,7 +41,6 @@ from imgtool.fields import (
     score,
 )
 from imgtool.hookspecs import hookimpl
-from imgtool.specs import Component
 from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage, StageRef
 
 if TYPE_CHECKING:

@@ -9,11 +9,13 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from imgtool.specs import Component, ParamSpec, Spec
+from imgtool.specs import ParamSpec, Spec
 from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage, StageRef
 
 if TYPE_CHECKING:
     from dataclasses import Field
+
+    from imgtool.components import Component
 
 SCALARS: dict[Any, str] = {int: "int", float: "float", str: "str", bool: "bool", Path: "str"}
 

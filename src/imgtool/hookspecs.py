@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from imgtool.batch import Failure
+    from imgtool.components import Component
     from imgtool.engine.events import BatchDone, RunFinished, RunStarted, StageOpened
-    from imgtool.specs import Component
 
 GROUP = "imgtool"
 

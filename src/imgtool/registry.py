@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from imgtool.components import import_plugin, is_file, load
 from imgtool.errors import AmbiguousComponent, BrokenPlugin, UnknownComponent, near
 from imgtool.paths import config_dir
 from imgtool.spec_cache import (
@@ -16,14 +17,14 @@ from imgtool.spec_cache import (
     discover,
     file_plugin,
 )
-from imgtool.specs import import_plugin, is_file, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pluggy
 
-    from imgtool.specs import Component, Spec
+    from imgtool.components import Component
+    from imgtool.specs import Spec
 
 __all__ = ["PluginProblem", "Registry", "disabled_plugins", "plugins_in_use"]
 
@@ -71,7 +72,9 @@ class Registry:
         self.problems = [problem for item in declared for problem in item.problems]
         self._declared = tuple(declared)
         self._components = [part for item in declared for part in item.components]
-        self._specs = {(s.kind, s.id, s.dist): s for item in declared for s in item.specs}
+        self._holders = {
+            (item.plugin.dist, *key): item.specs for item in declared for key in item.specs
+        }
         self._events: pluggy.PluginManager | None = None
 
     @classmethod
@@ -119,7 +122,7 @@ class Registry:
         dist, _, bare = name.rpartition(":")
         among = [c for c in self.components(kind) if not dist or c.dist == dist]
         exact = [component for component in among if component.name == bare]
-        found = exact or self._of_family(kind, bare, among)
+        found = exact or self._of_family(bare, among)
         if len(found) == 1:
             return found[0]
         if not found:
@@ -141,7 +144,7 @@ class Registry:
         UnknownComponent, AmbiguousComponent, BrokenPlugin : as the names say.
         """
         component = self.component(kind, name)
-        spec = self._specs.get((kind, component.name, component.dist))
+        spec = self._spec_of(component)
         if spec is not None:
             return spec
         for problem in self.problems:
@@ -151,8 +154,8 @@ class Registry:
 
     def specs(self, kind: str) -> list[Spec]:
         """Every usable declaration of one kind, by id."""
-        found = [spec for spec in self._specs.values() if spec.kind == kind]
-        return sorted(found, key=lambda spec: (spec.id, spec.dist))
+        specs = (self._spec_of(component) for component in self.components(kind))
+        return [spec for spec in specs if spec is not None]
 
     def resolve(self, kind: str, name: str) -> Any:
         """Import what `name` means: a class, a function or a click command.
@@ -194,15 +197,15 @@ class Registry:
                 _warn("plugin %s failed to load: %s", plugin.dist, err)
         return manager
 
-    def _of_family(self, kind: str, family: str, among: Sequence[Component]) -> list[Component]:
+    def _of_family(self, family: str, among: Sequence[Component]) -> list[Component]:
         members = [c for c in among if c.name.startswith(f"{family}.")]
-        specs = self._specs
-        default = [
-            c
-            for c in members
-            if (spec := specs.get((kind, c.name, c.dist))) is not None and spec.default
-        ]
+        default = [c for c in members if (spec := self._spec_of(c)) is not None and spec.default]
         return default or members
+
+    def _spec_of(self, component: Component) -> Spec | None:
+        key = component.kind, component.name
+        holder = self._holders.get((component.dist, *key))
+        return None if holder is None else holder[key]
 
     def _missing(self, kind: str, name: str, bare: str) -> Exception:
         broken = [problem for problem in self.problems if not problem.name]

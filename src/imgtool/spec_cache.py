@@ -13,28 +13,31 @@ import os
 import sys
 import time
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from imgtool.components import Component
 from imgtool.errors import InputMissing, UsageError
 from imgtool.paths import cache_dir
-from imgtool.specs import Component, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from imgtool.specrun import Dump
+    from imgtool.specs import Spec
 
 GROUP = "imgtool"
-FORMAT = 1
+FORMAT = 2
 TIME_LIMIT_S = 30.0
 RETRY_TIMEOUT_S = 600.0
 OWN = "imgtool"
+SOURCES = ("components", "declared", "fields", "specdump", "specs", "stages")
+"""Modules by which specs are computed."""
 
 
-@dataclass(frozen=True)
-class Plugin:
+class Plugin(NamedTuple):
     """One entry point of the group `imgtool`.
 
     Attributes
@@ -51,8 +54,7 @@ class Plugin:
     root: str
 
 
-@dataclass(frozen=True)
-class PluginProblem:
+class PluginProblem(NamedTuple):
     """Why a plugin, or one component of it, cannot be used.
 
     Attributes
@@ -68,13 +70,33 @@ class PluginProblem:
     lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Declared:
-    """What one plugin declares."""
+class LazySpecs(Mapping[tuple[str, str], "Spec"]):
+    """Specs by kind and id, each read from its JSON when it is asked for."""
+
+    def __init__(self, texts: Iterable[tuple[str, str, str]]) -> None:
+        self._texts = {(kind, name): text for kind, name, text in texts}
+        self._read: dict[tuple[str, str], Spec] = {}
+
+    def __getitem__(self, key: tuple[str, str]) -> Spec:
+        if key not in self._read:
+            from imgtool.specs import Spec
+
+            self._read[key] = Spec.from_json(json.loads(self._texts[key]))
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+
+class Declared(NamedTuple):
+    """What one plugin declares; specs by kind and id."""
 
     plugin: Plugin
     components: tuple[Component, ...] = ()
-    specs: tuple[Spec, ...] = ()
+    specs: Mapping[tuple[str, str], Spec] = MappingProxyType({})
     hooks: tuple[str, ...] = ()
     problems: tuple[PluginProblem, ...] = ()
 
@@ -87,7 +109,7 @@ def discover() -> list[Plugin]:
     if cached and cached.get("stamp") == stamp:
         return [Plugin(**item) for item in cached["plugins"]]
     plugins = _look_for_plugins()
-    _write_json(file, {"stamp": stamp, "plugins": [asdict(plugin) for plugin in plugins]})
+    _write_json(file, {"stamp": stamp, "plugins": [plugin._asdict() for plugin in plugins]})
     return plugins
 
 
@@ -133,6 +155,10 @@ def _keep(
     plugin: Plugin, stamp: str, before: dict[str, Any], data: dict[str, Any]
 ) -> dict[str, Any]:
     data["stamp"] = stamp
+    summaries = {(spec["kind"], spec["id"]): spec["summary"] for spec in data["specs"]}
+    for item in data["components"]:
+        item["summary"] = item["summary"] or summaries.get((item["kind"], item["name"]), "")
+    data["specs"] = [(spec["kind"], spec["id"], json.dumps(spec)) for spec in data["specs"]]
     known = [item["name"] for item in data["components"]]
     data["known"] = known or before.get("known", [])
     if data.pop("timed_out", False):
@@ -151,7 +177,7 @@ def _declared(plugin: Plugin, data: dict[str, Any]) -> Declared:
     return Declared(
         plugin,
         tuple(Component(**item) for item in data["components"]),
-        tuple(Spec.from_json(item) for item in data["specs"]),
+        LazySpecs(data["specs"]),
         tuple(data["hooks"]),
         tuple(problems),
     )
@@ -198,9 +224,9 @@ def _environment_stamp() -> str:
 def _plugin_stamp(plugin: Plugin, environment: str) -> str:
     """Changes whenever a file of the plugin, or the way in which specs are computed, does."""
     here = Path(__file__).parent
-    own = [f"{here}/{name}.py" for name in ("declared", "specs", "specdump", "stages", "fields")]
+    own = [f"{here}/{name}.py" for name in SOURCES]
     stats = [[file, *_stat(file)] for file in (*own, *_python_files(plugin.root))]
-    return _digest([FORMAT, sys.version, asdict(plugin), sorted(stats), environment])
+    return _digest([FORMAT, sys.version, plugin, sorted(stats), environment])
 
 
 def _python_files(root: str) -> Iterator[str]:

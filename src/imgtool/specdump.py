@@ -18,8 +18,8 @@ from typing import IO, TYPE_CHECKING, Any
 import pluggy
 
 from imgtool import hookspecs
+from imgtool.components import Component, import_plugin, is_file, load
 from imgtool.declared import DeclarationError, spec_of
-from imgtool.specs import Component, import_plugin, is_file, load
 from imgtool.stages import Maker, Stage
 
 if TYPE_CHECKING:

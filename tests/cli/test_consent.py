@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from imgtool.cli.consent import may_download
+from imgtool.components import Component
 from imgtool.pipeline import StageUse
-from imgtool.specs import Component, ParamSpec, Spec
+from imgtool.specs import ParamSpec, Spec
 
 if TYPE_CHECKING:
     from pathlib import Path

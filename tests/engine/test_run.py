@@ -11,6 +11,7 @@ import pytest
 
 from imgtool import fields
 from imgtool.batch import derive_seed
+from imgtool.components import Component
 from imgtool.declared import spec_of
 from imgtool.engine import events
 from imgtool.engine.facade import execute
@@ -24,7 +25,6 @@ from imgtool.errors import (
     StageFailed,
 )
 from imgtool.pipeline import StageUse
-from imgtool.specs import Component, Spec
 from imgtool.stages import Bounds, Help, Stage
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from imgtool.batch import Batch
     from imgtool.runtime.context import Runtime
+    from imgtool.specs import Spec
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from imgtool.specs import load
+from imgtool.components import load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from imgtool.errors import BrokenPlugin, UnknownComponent
 if TYPE_CHECKING:
     import click
 
+    from imgtool.components import Component
     from imgtool.registry import Registry
-    from imgtool.specs import Component
 
 
 def load_registry(ctx: click.Context) -> Registry:

@@ -16,11 +16,11 @@ import click
 
 from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
+from imgtool.components import is_file
 from imgtool.errors import Status, UnknownComponent, UsageError, near
 from imgtool.paths import config_dir
 from imgtool.registry import Registry, disabled_plugins, plugins_in_use
 from imgtool.spec_cache import OWN, file_plugin
-from imgtool.specs import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

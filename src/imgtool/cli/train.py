@@ -17,7 +17,7 @@ from imgtool.cli.loaded import load_registry, summary_of
 from imgtool.errors import UnknownComponent, near
 
 if TYPE_CHECKING:
-    from imgtool.specs import Component
+    from imgtool.components import Component
 
 
 class ByKind(click.Group):

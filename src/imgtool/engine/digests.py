@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgtool.components import is_file
 from imgtool.params import cheap_check, parse_reference
-from imgtool.specs import is_file
 from imgtool.store.keys import instance_key
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgtool.components import is_file
 from imgtool.plugin_kit import declaration, results, sameness
 from imgtool.plugin_kit.processes import Processes
 from imgtool.plugin_kit.trial import Broken, NotApplicable, NotHere, Trial, first_line
-from imgtool.specs import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

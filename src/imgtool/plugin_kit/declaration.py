@@ -6,11 +6,11 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from imgtool.components import import_plugin, is_file
 from imgtool.errors import ImgtoolError, Status
 from imgtool.fields import KNOWN
 from imgtool.plugin_kit.processes import HEAVY
 from imgtool.plugin_kit.trial import Broken, NotApplicable, first_line
-from imgtool.specs import import_plugin, is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from imgtool.specs import load
+from imgtool.components import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from imgtool.batch import Batch, concatenate
+from imgtool.components import is_file
 from imgtool.declared import params_type
 from imgtool.errors import BadParams, EndpointDown, ImgtoolError, ModelUnusable, NeedsConsent
 from imgtool.fields import is_named
@@ -16,7 +17,6 @@ from imgtool.params import as_json, validate
 from imgtool.plugin_kit.killed import Job, Outcome, run_here, run_job, write_job
 from imgtool.plugin_kit.samples import batch_of, disguised, sample_rows, units
 from imgtool.runtime.context import Runtime
-from imgtool.specs import is_file
 from imgtool.stages import Scope
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from imgtool.runtime.weights import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from imgtool.components import Component
     from imgtool.registry import Registry
-    from imgtool.specs import Component
 
 ModelKind: TypeAlias = Literal["folder", "single-file", "hub"]
 # Tasks whose folders are whole diffusers pipelines.
