@@ -16,6 +16,7 @@ from imgtool_prune.architectures import KIND, Unit, linear_at, paths, split, wit
 from imgtool_prune.budget import sparsities
 from imgtool_prune.calibration import Calibration, Trajectories
 from imgtool_prune.makers import CalibratedParams, SparseGptParams, WeighedParams
+from imgtool_prune.masking import Masking
 from imgtool_prune.methods import Obs
 from imgtool_prune.packages import Facts, Pruner, hessian_bytes
 from imgtool_prune.patterns import SemiStructured, Unstructured
@@ -68,7 +69,7 @@ def prune_model(
     notes = runtime.journal / hashlib.blake2b(mark, digest_size=8).hexdigest()
     calibration = Calibration(pipe, denoiser, trajectories)
     patterns = patterns_of(calibration, method, packages, pattern, params, notes)
-    weights, facts = Pruner(method, patterns, calibration, notes).run(packages)
+    weights, facts = Pruner(Masking(method, patterns), calibration, notes).run(packages)
     write_pruned(source, weights, out_dir)
     report = {"format": 1, "maker": name, "settings": settings, **how, **summed(denoiser, facts)}
     text = json.dumps(report, sort_keys=True, indent=1) + "\n"

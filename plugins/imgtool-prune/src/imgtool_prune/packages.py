@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imgtool.api import StageFailed, write_file
 from imgtool_prune.architectures import linear_at, paths
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import torch
     from torch import Tensor, nn
 
     from imgtool_prune.architectures import Unit
     from imgtool_prune.calibration import Calibration
-    from imgtool_prune.methods import Method
-    from imgtool_prune.patterns import MaskPattern
     from imgtool_prune.statistics import Accumulator
 
 log = logging.getLogger("imgtool.prune")
@@ -46,17 +46,60 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Solved:
+    """New weights of one layer.
+
+    Attributes
+    ----------
+    path : of the layer.
+    weight : [R, d] float32, of the layer's own shape.
+    seen : what was gathered of its input.
+    facts : for the report.
+    """
+
+    path: str
+    weight: Tensor
+    seen: Accumulator | None
+    facts: Mapping[str, Any]
+
+
+class Gatherer(Protocol):
+    """Says what has to be seen of an input."""
+
+    def accumulator(self, width: int, device: torch.device) -> Accumulator | None:
+        """What gathers statistics of an input of `width` channels; None: nothing is needed."""
+        ...
+
+
+class Solver(Gatherer, Protocol):
+    """Turns statistics into weights, unit by unit."""
+
+    def solve(
+        self, denoiser: nn.Module, unit: Unit, seen: dict[str, Accumulator]
+    ) -> Iterator[Solved]:
+        """New weights of the layers of `unit`; `denoiser` stays as it is.
+
+        Parameters
+        ----------
+        seen : by the first layer of those that share an input; what is used is taken out.
+
+        Raises
+        ------
+        StageFailed : a layer cannot be pruned.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class Pruner:
     """One pruning of one denoiser.
 
     Attributes
     ----------
-    patterns : by path of layer.
     notes : folder for finished packages; of this pruning alone.
     """
 
-    method: Method
-    patterns: Mapping[str, MaskPattern]
+    solver: Solver
     calibration: Calibration
     notes: Path
 
@@ -88,41 +131,29 @@ class Pruner:
         return weights, facts
 
     def _prune(self, package: Sequence[Unit], number: int, file: Path) -> None:
-        seen = gather(self.calibration, self.method, package)
+        seen = gather(self.calibration, self.solver, package)
         state: dict[str, Tensor] = {}
         records = []
         for unit in package:
-            for group in unit.inputs:
-                for path, weight, record in self._solve(group, seen.pop(group[0], None)):
-                    state[f"{path}.weight"] = weight
-                    records.append({"path": path, "block": unit.block, "package": number, **record})
+            for solved in self.solver.solve(self.denoiser, unit, seen):
+                old = linear_at(self.denoiser, solved.path).weight.data
+                new = solved.weight.to(old.dtype)
+                if not new.isfinite().all():
+                    raise StageFailed(
+                        f"layer {solved.path!r}: repaired weights do not fit {new.dtype}",
+                        "Try --dtype float32",
+                    )
+                state[f"{solved.path}.weight"] = new.cpu()
+                record = _record(old.float(), new.float(), solved.seen)
+                where = {"path": solved.path, "block": unit.block, "package": number}
+                records.append({**where, **record, **solved.facts})
         _write(file, state, Facts(self.calibration.alphas, records))
-
-    def _solve(
-        self, group: Sequence[str], seen: Accumulator | None
-    ) -> Iterator[tuple[str, Tensor, dict[str, Any]]]:
-        layers = [linear_at(self.denoiser, path) for path in group]
-        before = [layer.weight.data.float() for layer in layers]
-        try:
-            outcome = self.method.prune(before, seen, [self.patterns[path] for path in group])
-        except (ValueError, ArithmeticError) as err:
-            raise StageFailed(
-                f"layers {', '.join(group)}: {err}", "Give more prompts, or more --damping"
-            ) from err
-        for path, layer, old, solved in zip(group, layers, before, outcome.weights, strict=True):
-            new = solved.to(layer.weight.dtype)
-            if not new.isfinite().all():
-                raise StageFailed(
-                    f"layer {path!r}: repaired weights do not fit {new.dtype}",
-                    "Try --dtype float32",
-                )
-            yield path, new.cpu(), {**_record(old, new.float(), seen), **outcome.facts}
 
 
 def gather(
-    calibration: Calibration, method: Method, package: Sequence[Unit]
+    calibration: Calibration, gatherer: Gatherer, package: Sequence[Unit]
 ) -> dict[str, Accumulator]:
-    """Statistics for `method`, by the first layer of those that share an input.
+    """Statistics that `gatherer` needs, by the first layer of those that share an input.
 
     Raises
     ------
@@ -132,7 +163,7 @@ def gather(
     for unit in package:
         for first, *_ in unit.inputs:
             layer = linear_at(calibration.denoiser, first)
-            accumulator = method.accumulator(layer.in_features, layer.weight.device)
+            accumulator = gatherer.accumulator(layer.in_features, layer.weight.device)
             if accumulator is not None:
                 wanted[first] = accumulator
     if wanted:
@@ -182,3 +213,19 @@ def hessian_bytes(denoiser: nn.Module, package: Sequence[Unit]) -> int:
         linear_at(denoiser, first).in_features for unit in package for first, *_ in unit.inputs
     )
     return sum(4 * width**2 for width in widths)
+
+
+@contextmanager
+def named(layers: Sequence[str]) -> Iterator[None]:
+    """Say which layers cannot be pruned.
+
+    Raises
+    ------
+    StageFailed : for what the mathematics raises.
+    """
+    try:
+        yield
+    except (ValueError, ArithmeticError) as err:
+        raise StageFailed(
+            f"layers {', '.join(layers)}: {err}", "Give more prompts, or more --damping"
+        ) from err
