@@ -148,6 +148,18 @@ def test_l1_orders_neurons_and_heads_over_streams() -> None:
     assert l1_order([torch.tensor([[9.0, 9, 1, 1]]), text], 2) == [0, 1]
 
 
+def test_heads_and_neurons_of_one_projection_go_from_their_own_columns() -> None:
+    w, damped = layer(10, 24)
+    projection = Projection(w, damped)
+    heads = remove_heads([projection], 4, 1, "exact", slice(0, 12))
+    neurons = remove_neurons(projection, 3, slice(12, 24))
+    gone = projection.gone.nonzero().flatten().tolist()
+
+    assert gone[:4] == list(range(4 * heads[0], 4 * heads[0] + 4))
+    assert gone[4:] == sorted(12 + neuron for neuron in neurons)
+    torch.testing.assert_close(projection.weight, optimum(w, damped, ~projection.gone), **EXACT)
+
+
 @pytest.mark.parametrize(
     ("heads", "share", "count"), [(38, 0.15, 6), (38, 0.3, 11), (4, 0.99, 3), (1, 0.9, 0)]
 )

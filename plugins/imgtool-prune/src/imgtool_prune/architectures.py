@@ -7,16 +7,64 @@ denoiser's class: `Component("prune-architecture", "MyDenoiser", "my_package.mod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from imgtool.api import ModelUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from torch import nn
 
 KIND = "prune-architecture"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Heads of an attention, or neurons of a feed-forward part: what is removed one by one.
+
+    Attributes
+    ----------
+    kind : what they are.
+    owner : path of the module they belong to; no other part has it.
+    feeds : paths of the linear layers whose rows they are, `size` rows each. Where such a layer has
+        twice the rows, as gated ones do, its second half is like its first.
+    size, count : columns of each in the output projections, and how many there are.
+    begin : their first column.
+    """
+
+    kind: Literal["heads", "neurons"]
+    owner: str
+    feeds: tuple[str, ...]
+    size: int
+    count: int
+    begin: int = 0
+
+    @property
+    def columns(self) -> slice:
+        """All their columns in the output projections."""
+        return slice(self.begin, self.begin + self.size * self.count)
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Output projections whose columns are heads or neurons, which go from all of them at once.
+
+    Attributes
+    ----------
+    outputs : paths of linear layers, one for each stream; the image's is the first.
+    parts : what their columns are.
+    advised : whether the family's recipe prunes them unless blocks are named.
+    """
+
+    outputs: tuple[str, ...]
+    parts: tuple[Part, ...]
+    advised: bool = True
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Paths of all layers that lose rows or columns."""
+        return (*self.outputs, *(path for part in self.parts for path in part.feeds))
 
 
 @dataclass(frozen=True)
@@ -27,34 +75,53 @@ class Unit:
     ----------
     block : path of the block in the denoiser.
     inputs : paths of linear layers; those in one tuple see the same input.
+    couplings : of units of heads and neurons; their outputs are the `inputs`.
     """
 
     block: str
     inputs: tuple[tuple[str, ...], ...]
+    couplings: tuple[Coupling, ...] = ()
+
+
+def coupled(block: str, couplings: Sequence[Coupling]) -> Unit:
+    """A unit of heads and neurons."""
+    inputs = tuple((path,) for coupling in couplings for path in coupling.outputs)
+    return Unit(block, inputs, tuple(couplings))
 
 
 class ArchAdapter(Protocol):
     """Knows one family of denoisers."""
 
     def units(self, denoiser: nn.Module) -> list[Unit]:
-        """What can be pruned, in order of execution."""
+        """Layers whose weights can be pruned, in order of execution."""
+        ...
+
+    def structures(self, denoiser: nn.Module) -> list[Unit]:
+        """Heads and neurons that can be removed, in order of execution; none where unknown."""
         ...
 
 
-def without(units: Sequence[Unit], excluded: Sequence[str]) -> list[Unit]:
-    """`units` without the layers whose paths are `excluded`, and without what is then empty."""
-    gone = set(excluded)
+def without(units: Sequence[Unit], excluded: Collection[str]) -> list[Unit]:
+    """`units` without the layers whose paths are `excluded`, and without what is then empty.
+
+    Heads and neurons stay where any of their layers is excluded.
+    """
     left = []
     for unit in units:
-        inputs = tuple(tuple(path for path in layers if path not in gone) for layers in unit.inputs)
-        kept = tuple(layers for layers in inputs if layers)
-        if kept:
-            left.append(Unit(unit.block, kept))
+        inputs = tuple(
+            tuple(path for path in layers if path not in excluded) for layers in unit.inputs
+        )
+        kept = Unit(unit.block, tuple(layers for layers in inputs if layers))
+        if unit.couplings:
+            couplings = [c for c in unit.couplings if not any(at in excluded for at in c.layers)]
+            kept = coupled(unit.block, couplings)
+        if kept.inputs:
+            left.append(kept)
     return left
 
 
 def paths(units: Sequence[Unit]) -> list[str]:
-    """Paths of all layers, in order."""
+    """Paths of all layers that are solved for, in order."""
     return [path for unit in units for layers in unit.inputs for path in layers]
 
 

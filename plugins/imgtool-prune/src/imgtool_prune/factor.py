@@ -55,6 +55,14 @@ class Damped:
         """H~^-1 [d, d]."""
         return torch.cholesky_inverse(self.lower).flip(0, 1).contiguous()
 
+    def facts(self) -> dict[str, float]:
+        """For the report."""
+        return {
+            "damping": self.damping,
+            "damping_raised": self.retries,
+            "dead_channels": int(self.dead.sum()),
+        }
+
 
 def damp(hessian: Tensor, damping: float = DAMPING) -> Damped:
     """`hessian` plus `damping` times its mean diagonal, tenfold as much if it has no factor.

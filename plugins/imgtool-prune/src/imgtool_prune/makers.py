@@ -18,23 +18,47 @@ if TYPE_CHECKING:
 
     from imgtool.api import Runtime
     from imgtool_prune.methods import Method
+    from imgtool_prune.removal import Removal
 
 
 @dataclass(frozen=True)
-class MaskParams:
+class ModelParams:
     """Parameters of every criterion."""
 
     model: Annotated[str, Help("Model to prune."), ModelRef("text-to-image")] = "tabletop"
-    pattern: Annotated[
-        str, Help("unstructured, or N:M to keep N of every M neighbours, such as 2:4.")
-    ] = "unstructured"
     sparsity: Annotated[
-        float | None, Help("Share of weights to prune; 0.5 if neither it nor N:M says."),
+        float | None,
+        Help("Share to prune; if not given, 0.5 of the weights, 0.2 of heads and neurons."),
         Bounds(0, 1),
-    ] = None  # fmt: skip
+    ] = None
     exclude: Annotated[
         tuple[str, ...], Help("Leave out layers like this, such as '*.attn2.*'.")
     ] = ()
+    blocks: Annotated[
+        str, Help("Prune these blocks alone, as FIRST:END in order of execution, from 0.")
+    ] = ""
+
+
+@dataclass(frozen=True)
+class MaskParams(ModelParams):
+    """Parameters of criteria that prune single weights."""
+
+    pattern: Annotated[
+        str, Help("unstructured, or N:M to keep N of every M neighbours, such as 2:4.")
+    ] = "unstructured"
+
+
+@dataclass(frozen=True)
+class StructureParams:
+    """Parameters of criteria that remove heads and neurons."""
+
+    layout: Annotated[
+        Literal["compact", "padded"],
+        Help("Write smaller layers, or zeros in layers of the same shape."),
+    ] = "compact"
+    multiple: Annotated[
+        int, Help("Leave a multiple of so many neurons; 1: the exact share."), Bounds(1)
+    ] = 64
 
 
 @dataclass(frozen=True)
@@ -74,9 +98,17 @@ class WeighedParams(CalibratedParams):
 
 
 @dataclass(frozen=True)
-class SparseGptParams(CalibratedParams):
+class SparseGptParams(StructureParams, CalibratedParams):
     """Parameters of `prune.sparsegpt`."""
 
+    pattern: Annotated[
+        str,
+        Help("unstructured; N:M to keep N of every M neighbours; structured: heads and neurons."),
+    ] = "unstructured"
+    head_score: Annotated[
+        Literal["reference", "exact"],
+        Help("Judge a head as OBS-Diff's code does, or by what removing it costs."),
+    ] = "reference"
     damping: Annotated[
         float, Help("Added to the Hessian's diagonal, relative to its mean."), Bounds(0)
     ] = 0.01
@@ -110,7 +142,12 @@ class DsnotParams(WeighedParams):
     keep_sign: Annotated[bool, Help("Stop a row before its expected error turns its sign.")] = False
 
 
-P = TypeVar("P", bound=MaskParams)
+@dataclass(frozen=True)
+class L1Params(StructureParams, ModelParams):
+    """Parameters of `prune.l1`."""
+
+
+P = TypeVar("P", bound=ModelParams)
 
 
 class _Pruner(Maker[P], Generic[P]):
@@ -129,34 +166,36 @@ class _Pruner(Maker[P], Generic[P]):
         prune_model(f"{self.id}/{self.version}", self.method(params), params, out_dir, runtime)
 
     @abstractmethod
-    def method(self, params: P) -> Method:
-        """The criterion."""
+    def method(self, params: P) -> Method | Removal:
+        """The criterion: of single weights, or of heads and neurons."""
 
 
-class PruneObs(_Pruner[ObsParams]):
+G = TypeVar("G", bound=SparseGptParams)
+
+
+class _Surgeon(_Pruner[G], Generic[G]):
+    def method(self, params: G) -> Method | Removal:
+        """OBS with repair."""
+        from imgtool_prune.methods import Obs
+        from imgtool_prune.removal import ObsRemoval
+
+        if params.pattern == "structured":
+            return ObsRemoval(params.damping, params.head_score)
+        return Obs(params.damping, params.block)
+
+
+class PruneObs(_Surgeon[ObsParams]):
     """OBS-Diff."""
 
     id = "prune.obs"
     summary = "Prune by Optimal Brain Surgeon with denoising steps weighed, and repair (OBS-Diff)."
 
-    def method(self, params: ObsParams) -> Method:
-        """OBS with repair."""
-        from imgtool_prune.methods import Obs
 
-        return Obs(params.damping, params.block)
-
-
-class PruneSparseGpt(_Pruner[SparseGptParams]):
+class PruneSparseGpt(_Surgeon[SparseGptParams]):
     """SparseGPT: OBS-Diff with all steps alike."""
 
     id = "prune.sparsegpt"
     summary = "Prune by Optimal Brain Surgeon with all steps alike, and repair (SparseGPT)."
-
-    def method(self, params: SparseGptParams) -> Method:
-        """OBS with repair."""
-        from imgtool_prune.methods import Obs
-
-        return Obs(params.damping, params.block)
 
 
 class PruneWanda(_Pruner[WeighedParams]):
@@ -196,3 +235,16 @@ class PruneMagnitude(_Pruner[MaskParams]):
         from imgtool_prune.methods import Magnitude
 
         return Magnitude()
+
+
+class PruneL1(_Pruner[L1Params]):
+    """L1 norms of heads and neurons."""
+
+    id = "prune.l1"
+    summary = "Remove the heads and neurons of smallest L1 norm; needs no prompts."
+
+    def method(self, params: L1Params) -> Removal:
+        """L1 norms."""
+        from imgtool_prune.removal import L1Removal
+
+        return L1Removal()

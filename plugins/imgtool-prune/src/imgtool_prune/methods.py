@@ -80,12 +80,7 @@ class Obs:
         assert isinstance(seen, Hessian)
         damped = damp(seen.matrix(), self.damping)
         pruned = prune_columns(weights, damped.upper(), damped.dead, patterns, self.block)
-        facts = {
-            "damping": damped.damping,
-            "damping_raised": damped.retries,
-            "dead_channels": int(damped.dead.sum()),
-        }
-        return Outcome([layer.weight for layer in pruned], facts)
+        return Outcome([layer.weight for layer in pruned], damped.facts())
 
     def curves(self, weights: Sequence[Tensor], seen: Hessian) -> list[ErrorCurve]:
         """How the relative error of each layer is expected to grow with its sparsity."""

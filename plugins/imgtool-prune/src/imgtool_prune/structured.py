@@ -26,6 +26,7 @@ HeadScore = Literal["reference", "exact"]
 RRF_K = 60
 # Downdates between fresh inversions: each adds rounding, at |P| d^2 instead of 2 d^3.
 REFRESH = 8
+WHOLE = slice(None)
 
 
 class Projection:
@@ -46,28 +47,30 @@ class Projection:
         self.spent = 0.0
         self._downdates = 0
 
-    def neuron_scores(self) -> Tensor:
-        """sum_r W_rq^2 / [H~^-1]_qq, eq. 6; [d], infinite where removed."""
-        scores = self.weight.square().sum(0) / self.inverse.diagonal()
-        return scores.masked_fill(self.gone, torch.inf)
+    def neuron_scores(self, columns: slice = WHOLE) -> Tensor:
+        """sum_r W_rq^2 / [H~^-1]_qq of `columns`, eq. 6; infinite where removed."""
+        scores = self.weight[:, columns].square().sum(0) / self.inverse.diagonal()[columns]
+        return scores.masked_fill(self.gone[columns], torch.inf)
 
-    def head_scores(self, size: int, rule: HeadScore = "reference") -> Tensor:
-        """A score for each head, [d / size], infinite where removed.
+    def head_scores(
+        self, size: int, rule: HeadScore = "reference", columns: slice = WHOLE
+    ) -> Tensor:
+        """A score for each head, of `size` of the `columns`, infinite where removed.
 
         `reference`, of the official code, sums W_rk^2 / L_kk^2 with L the factor of the head's
         block of H~^-1; `exact` is the error that removing the head costs after repair.
         """
-        heads = self.weight.shape[1] // size
-        blocks = self.inverse.unfold(0, size, size).unfold(1, size, size)
+        weights = self.weight[:, columns].unflatten(1, (-1, size)).permute(1, 2, 0)
+        heads = len(weights)
+        blocks = self.inverse[columns, columns].unfold(0, size, size).unfold(1, size, size)
         factors = torch.linalg.cholesky(blocks[range(heads), range(heads)])
-        weights = self.weight.unflatten(1, (heads, size)).permute(1, 2, 0)
         if rule == "exact":
             solved = torch.linalg.solve_triangular(factors, weights, upper=False)
             scores = solved.square().sum((1, 2)) / 2
         else:
             pivots = factors.diagonal(dim1=1, dim2=2).square()
             scores = (weights.square().sum(2) / pivots).sum(1)
-        return scores.masked_fill(self.gone[::size], torch.inf)
+        return scores.masked_fill(self.gone[columns][::size], torch.inf)
 
     def remove(self, columns: Tensor) -> None:
         """Remove `columns` (their numbers) at once, repair the others, downdate the inverse."""
@@ -106,10 +109,19 @@ def chunks(count: int) -> Iterator[int]:
         size = (size - 512) // 2
 
 
-def remove_neurons(projection: Projection, count: int) -> None:
-    """Remove the `count` cheapest columns in rounds, with fresh scores for each."""
+def remove_neurons(projection: Projection, count: int, columns: slice = WHOLE) -> list[int]:
+    """Remove the `count` cheapest of `columns` in rounds, with fresh scores for each.
+
+    Returns
+    -------
+    Their numbers among `columns`, in order of removal.
+    """
+    removed: list[int] = []
     for chunk in chunks(count):
-        projection.remove(projection.neuron_scores().argsort(stable=True)[:chunk])
+        cheapest = projection.neuron_scores(columns).argsort(stable=True)[:chunk]
+        projection.remove(cheapest + (columns.start or 0))
+        removed += cheapest.tolist()
+    return removed
 
 
 def fused_order(scores: Sequence[Tensor]) -> list[int]:
@@ -128,15 +140,24 @@ def fused_order(scores: Sequence[Tensor]) -> list[int]:
 
 
 def remove_heads(
-    streams: Sequence[Projection], size: int, count: int, rule: HeadScore = "reference"
+    streams: Sequence[Projection],
+    size: int,
+    count: int,
+    rule: HeadScore = "reference",
+    columns: slice = WHOLE,
 ) -> list[int]:
-    """Remove `count` heads from all streams, one at a time; their numbers in order of removal."""
+    """Remove `count` heads of `columns` from all streams, one at a time.
+
+    Returns
+    -------
+    Their numbers in order of removal.
+    """
     removed = []
     for _ in range(count):
-        (head, *_) = fused_order([stream.head_scores(size, rule) for stream in streams])
+        (head, *_) = fused_order([stream.head_scores(size, rule, columns) for stream in streams])
+        begin = (columns.start or 0) + head * size
         for stream in streams:
-            device = stream.gone.device
-            stream.remove(torch.arange(head * size, (head + 1) * size, device=device))
+            stream.remove(torch.arange(begin, begin + size, device=stream.gone.device))
         removed.append(head)
     return removed
 
