@@ -10,7 +10,7 @@ from toy_pipe import UNITS, WIDTH, Denoiser, Pipe, noise, prompts
 
 from imgtool.api import ModelUnusable, StageFailed
 from imgtool_prune.architectures import Unit, linear_at, paths, split, without
-from imgtool_prune.budget import sparsities
+from imgtool_prune.budget import Budget, expected_errors
 from imgtool_prune.calibration import Calibration, Trajectories
 from imgtool_prune.masking import Masking
 from imgtool_prune.methods import Magnitude, Obs
@@ -161,7 +161,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_batch_nearly_so(tmp_path
 
 def shares(run: Pruner, spread: float, sparsity: float = 0.5) -> dict[str, float]:
     packages = split(UNITS, 2)
-    return sparsities(run.calibration, Obs(), packages, sparsity, spread, run.notes)
+    curves = expected_errors(run.calibration, Obs(), packages, run.notes)
+    return Budget({}, list(curves), curves, spread).shares(sparsity)
 
 
 def test_a_budget_is_spent_within_bounds_by_errors_of_the_whole_network(tmp_path: Path) -> None:

@@ -52,13 +52,14 @@ class Pipe:
     @torch.no_grad()
     def __call__(
         self, prompts: Sequence[str], *, num_inference_steps: int = 3, **given: Any
-    ) -> None:
+    ) -> SimpleNamespace:
         self.scheduler.timesteps = range(num_inference_steps + self.extra)
         self.given.append({"prompts": prompts, **given})
         x = torch.stack([torch.randn(5, WIDTH, generator=g) for g in given["generator"]])
         for step in range(len(self.scheduler.timesteps)):
             x = self.denoiser(x) * 0.9
             given["callback_on_step_end"](self, step, step, {})
+        return SimpleNamespace(images=x)
 
 
 def prompts(count: int) -> tuple[str, ...]:

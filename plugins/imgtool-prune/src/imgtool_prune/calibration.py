@@ -72,9 +72,7 @@ class Calibration:
             for path, accumulator in wanted.items()
         ]
         try:
-            prompts, size = self.trajectories.prompts, self.trajectories.batch
-            for begin in range(0, len(prompts), size):
-                self._draw(prompts[begin : begin + size], self.trajectories.seed + begin)
+            self.draw(self.trajectories.prompts, self.trajectories.seed)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -94,20 +92,29 @@ class Calibration:
 
         return watch
 
-    def _draw(self, prompts: Sequence[str], seed: int) -> None:
-        """Latents that nobody looks at."""
+    def draw(self, prompts: Sequence[str], seed: int) -> list[torch.Tensor]:
+        """Final latents of each batch of `prompts`; prompt i starts from the noise of seed + i."""
+        size = self.trajectories.batch
+        return [
+            self._draw(prompts[begin : begin + size], seed + begin)
+            for begin in range(0, len(prompts), size)
+        ]
+
+    def _draw(self, prompts: Sequence[str], seed: int) -> torch.Tensor:
         self._step = 0
         asked = {
             "num_inference_steps": self.trajectories.steps,
             "guidance_scale": self.trajectories.guidance,
         }
-        self.pipe(
+        drawn = self.pipe(
             list(prompts),
             **{name: value for name, value in asked.items() if value is not None},
             generator=[torch.Generator().manual_seed(seed + i) for i in range(len(prompts))],
             output_type="latent",
             callback_on_step_end=self._count,
         )
+        latents: torch.Tensor = drawn.images
+        return latents
 
     def _count(self, _: Any, step: int, __: Any, values: dict[str, Any]) -> dict[str, Any]:
         self._step = step + 1

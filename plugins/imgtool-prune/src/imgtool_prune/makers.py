@@ -46,6 +46,14 @@ class MaskParams(ModelParams):
     pattern: Annotated[
         str, Help("unstructured, or N:M to keep N of every M neighbours, such as 2:4.")
     ] = "unstructured"
+    sparsity_of: Annotated[
+        tuple[str, ...],
+        Help("Share to prune of layers like this, such as '*.attn2.*=0.3'; the last counts."),
+    ] = ()
+    target: Annotated[
+        str,
+        Help("Find the sparsity: 12MB, 3GFLOP, 60%size, 60%FLOP, or at most 5%loss."),
+    ] = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,9 @@ class CalibratedParams(MaskParams):
         float, Help("GiB for the Hessians of a package, where memory decides."), Bounds(0)
     ] = 4.0
     seed: Annotated[int, Help("Seed of the first prompt's noise."), Bounds(0)] = 0
+    held_out: Annotated[
+        int, Help("Prompts after those, to measure a target's loss with."), Bounds(1)
+    ] = 16
 
 
 @dataclass(frozen=True)

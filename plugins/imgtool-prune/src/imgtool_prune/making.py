@@ -7,26 +7,26 @@ import json
 import logging
 import re
 from dataclasses import asdict
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.api import BadParams, InputEmpty, InputUnreadable, write_file
-from imgtool_prune.architectures import KIND, Unit, linear_at, paths, split, without
-from imgtool_prune.budget import sparsities
+from imgtool_prune.architectures import KIND, split
 from imgtool_prune.calibration import Calibration, Trajectories
+from imgtool_prune.choosing import choose
 from imgtool_prune.makers import CalibratedParams, SparseGptParams, WeighedParams
-from imgtool_prune.masking import Masking
-from imgtool_prune.methods import Obs
-from imgtool_prune.packages import Facts, Pruner, hessian_bytes
+from imgtool_prune.packages import hessian_bytes
 from imgtool_prune.patterns import SemiStructured, Unstructured
 from imgtool_prune.pipeline import (
     Source,
     denoiser_of,
     load_pipeline,
     open_source,
+    skeleton,
     write_pruned,
 )
+from imgtool_prune.pruning import Pruning
+from imgtool_prune.target import read_target
 from imgtool_prune.weighting import Weighting
 
 if TYPE_CHECKING:
@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from imgtool.api import Runtime
-    from imgtool_prune.architectures import ArchAdapter
+    from imgtool_prune.architectures import Unit
     from imgtool_prune.makers import MaskParams
     from imgtool_prune.methods import Method
+    from imgtool_prune.packages import Facts
     from imgtool_prune.patterns import MaskPattern
+    from imgtool_prune.target import Target
 
 log = logging.getLogger("imgtool.prune")
 GIB = 2**30
@@ -55,23 +57,34 @@ def prune_model(
     ModelUnusable, UnknownComponent : no model, or no adapter for its family.
     StageFailed : a layer cannot be pruned.
     """
-    pattern = read_pattern(params)
+    pattern, target = read_pattern(params), target_of(params)
     source, digest = open_source(params.model, runtime)
-    trajectories = trajectories_of(params, source)
+    trajectories, held_out = prompts_of(params, source, target)
     adapter: Any = runtime.component(KIND, source.denoiser_class)
+    shapes = skeleton(source)
+    choice = choose(adapter().units(shapes), shapes, params, pattern)
     pipe = load_pipeline(source, runtime)
     denoiser = denoiser_of(pipe, source)
-    units = units_of(adapter(), denoiser, params.exclude, pattern)
     settings = {**asdict(params), "prompts": list(trajectories.prompts), "model_digest": digest}
     how = {"device": str(runtime.torch_device), "dtype": str(runtime.torch_dtype)}
-    packages = packages_of(denoiser, units, params)
-    mark = json.dumps([name, settings, how], sort_keys=True).encode()
-    notes = runtime.journal / hashlib.blake2b(mark, digest_size=8).hexdigest()
-    calibration = Calibration(pipe, denoiser, trajectories)
-    patterns = patterns_of(calibration, method, packages, pattern, params, notes)
-    weights, facts = Pruner(Masking(method, patterns), calibration, notes).run(packages)
-    write_pruned(source, weights, out_dir)
-    report = {"format": 1, "maker": name, "settings": settings, **how, **summed(denoiser, facts)}
+    mark = json.dumps([name, settings, list(held_out), how], sort_keys=True).encode()
+    pruning = Pruning(
+        method=method,
+        choice=choice,
+        packages=packages_of(denoiser, choice.units, params),
+        calibration=Calibration(pipe, denoiser, trajectories),
+        notes=runtime.journal / hashlib.blake2b(mark, digest_size=8).hexdigest(),
+        spread=spread_of(params),
+    )
+    if target is None:
+        result = pruning.run()
+    elif target.kind == "loss":
+        result = pruning.run_to_loss(target, held_out)
+    else:
+        result = pruning.run_to_cost(target, source)
+    write_pruned(source, result.weights, out_dir)
+    report = {"format": 1, "maker": name, "settings": settings, **how, **result.found}
+    report |= summed(denoiser, result.facts)
     text = json.dumps(report, sort_keys=True, indent=1) + "\n"
     write_file(out_dir / "prune_report.json", text.encode())
 
@@ -106,38 +119,70 @@ def read_pattern(params: MaskParams) -> MaskPattern:
     return pattern
 
 
-def patterns_of(
-    calibration: Calibration,
-    method: Method,
-    packages: Sequence[Sequence[Unit]],
-    pattern: MaskPattern,
-    params: MaskParams,
-    notes: Path,
-) -> dict[str, MaskPattern]:
-    """The pattern of each layer by its path: the same for all, or as the budget is spent."""
-    layers = [path for package in packages for path in paths(package)]
-    uniform = not isinstance(params, SparseGptParams) or params.allocation == "uniform"
-    if uniform or not layers:
-        return dict.fromkeys(layers, pattern)
-    assert isinstance(params, SparseGptParams)
-    assert isinstance(pattern, Unstructured)
-    assert isinstance(method, Obs)
-    shares = sparsities(calibration, method, packages, pattern.sparsity, params.spread, notes)
-    return {path: Unstructured(share, pattern.rule) for path, share in shares.items()}
+def target_of(params: MaskParams) -> Target | None:
+    """What `params` ask for instead of a sparsity.
+
+    Raises
+    ------
+    BadParams : it is none, contradicts another parameter, or cannot be measured.
+    """
+    if not params.target:
+        return None
+    target = read_target(params.target)
+    if params.sparsity is not None or params.pattern != "unstructured":
+        raise BadParams(
+            f"target {params.target!r} finds the sparsity of unstructured pruning",
+            "Leave sparsity and pattern out",
+        )
+    if target.kind == "loss" and not isinstance(params, CalibratedParams):
+        raise BadParams("this maker draws no pictures to measure a loss with", "Ask for a size")
+    return target
 
 
-def trajectories_of(params: MaskParams, source: Source) -> Trajectories:
-    """How to calibrate; without prompts where `params` know of none.
+def spread_of(params: MaskParams) -> float | None:
+    """How far sparsities of layers may differ; None: not at all."""
+    if isinstance(params, SparseGptParams) and params.allocation == "error":
+        return params.spread
+    return None
+
+
+def prompts_of(
+    params: MaskParams, source: Source, target: Target | None
+) -> tuple[Trajectories, Sequence[str]]:
+    """How to calibrate, and held-out prompts for the loss that `target` asks for.
 
     Raises
     ------
     InputEmpty, InputUnreadable, BadParams : no prompts, or weights that make no sense.
     """
     if not isinstance(params, CalibratedParams):
-        return Trajectories(prompts=())
+        return Trajectories(prompts=()), ()
+    prompts = read_prompts(params, source)
+    held_out: Sequence[str] = ()
+    if target is not None and target.kind == "loss":
+        held_out = prompts[params.count :][: params.held_out]
+        if not held_out:
+            raise InputEmpty(
+                f"all {len(prompts)} prompts are calibrated with: none is left to measure a loss",
+                "Give more prompts, or a lower count",
+            )
+    elif len(prompts) < params.count:
+        log.warning("calibrating with all %d prompts", len(prompts))
+    return trajectories_of(params, source, prompts[: params.count]), held_out
+
+
+def trajectories_of(
+    params: CalibratedParams, source: Source, prompts: Sequence[str]
+) -> Trajectories:
+    """How to calibrate with `prompts`.
+
+    Raises
+    ------
+    BadParams : weights that make no sense.
+    """
     weighed = params if isinstance(params, WeighedParams) else None
     found = Trajectories(
-        prompts=read_prompts(params, source),
+        prompts=prompts,
         steps=params.steps or source.advice.get("steps"),
         guidance=source.advice.get("guidance") if params.guidance is None else params.guidance,
         batch=params.batch,
@@ -154,7 +199,7 @@ def trajectories_of(params: MaskParams, source: Source) -> Trajectories:
 
 
 def read_prompts(params: CalibratedParams, source: Source) -> tuple[str, ...]:
-    """The first `count` prompts of the file, or of the model's own captions."""
+    """All prompts of the file, or of the model's own captions."""
     file = Path(params.prompts) if params.prompts else source.folder / "captions.txt"
     if not file.is_file():
         raise BadParams(
@@ -165,43 +210,10 @@ def read_prompts(params: CalibratedParams, source: Source) -> tuple[str, ...]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as err:
         raise InputUnreadable(f"{str(file)!r} is no text in UTF-8") from err
-    prompts = tuple(line.strip() for line in lines if line.strip())[: params.count]
+    prompts = tuple(line.strip() for line in lines if line.strip())
     if not prompts:
         raise InputEmpty(f"{str(file)!r} holds no prompt")
-    if len(prompts) < params.count:
-        log.warning("calibrating with all %d prompts of %s", len(prompts), file.name)
     return prompts
-
-
-def units_of(
-    adapter: ArchAdapter,
-    denoiser: nn.Module,
-    exclude: Sequence[str],
-    pattern: MaskPattern,
-) -> list[Unit]:
-    """What is to be pruned; nothing where the sparsity is 0.
-
-    Raises
-    ------
-    BadParams : nothing is left, or a layer cannot have the pattern.
-    ModelUnusable : a layer is no plain linear one.
-    """
-    units = adapter.units(denoiser)
-    for glob in exclude:
-        if not any(fnmatchcase(path, glob) for path in paths(units)):
-            log.warning("no layer is like %r: nothing is left out for it", glob)
-    units = without(
-        units, [path for path in paths(units) if any(fnmatchcase(path, glob) for glob in exclude)]
-    )
-    if not units:
-        raise BadParams("no layer is left to prune", "Exclude fewer")
-    for path in paths(units):
-        try:
-            pattern.check(*linear_at(denoiser, path).weight.shape)
-        except ValueError as err:
-            raise BadParams(f"layer {path!r}: {err}", "Exclude it, or take another N:M") from err
-    nothing = isinstance(pattern, Unstructured) and not pattern.sparsity
-    return [] if nothing else units
 
 
 def packages_of(denoiser: nn.Module, units: Sequence[Unit], params: MaskParams) -> list[list[Unit]]:

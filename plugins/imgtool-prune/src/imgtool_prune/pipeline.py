@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imgtool.api import Runtime
 
 DENOISERS = ("unet", "transformer")
+UNLOADABLE = (OSError, ValueError, KeyError, AttributeError, RuntimeError, ImportError)
 # They judge decoded pictures; calibration decodes none.
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 
@@ -69,6 +70,28 @@ def open_source(ref: str, runtime: Runtime) -> tuple[Source, str]:
     raise ModelUnusable(f"{ref!r} has no denoiser: neither {' nor '.join(DENOISERS)}")
 
 
+def skeleton(source: Source) -> nn.Module:
+    """The denoiser's shapes, without weights.
+
+    Raises
+    ------
+    ModelUnusable : diffusers does not know its class, or its config.
+    """
+    import diffusers
+    import torch
+
+    diffusers.utils.logging.set_verbosity_error()
+    try:
+        family: Any = getattr(diffusers, source.denoiser_class)
+        with torch.device("meta"):
+            net: nn.Module = family.from_config(
+                family.load_config(source.folder / source.denoiser, local_files_only=True)
+            )
+    except UNLOADABLE as err:
+        raise _unloadable(source.folder, err) from err
+    return net
+
+
 def load_pipeline(source: Source, runtime: Runtime) -> Any:
     """The pipeline, on the device and in the dtype of `runtime`; nobody shares its weights.
 
@@ -91,17 +114,38 @@ def load_pipeline(source: Source, runtime: Runtime) -> Any:
             source.folder, dtype=runtime.torch_dtype, use_safetensors=True,
             local_files_only=True, **given,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, ImportError) as err:
-        text = (str(err).strip() or type(err).__name__).splitlines()[0]
-        raise ModelUnusable(f"{str(source.folder)!r} cannot be loaded: {text}") from err
+    except UNLOADABLE as err:
+        raise _unloadable(source.folder, err) from err
     pipe.set_progress_bar_config(disable=True)
+    remember_prompts(pipe)
     return pipe.to(device)
+
+
+def _unloadable(folder: Path, err: Exception) -> ModelUnusable:
+    text = (str(err).strip() or type(err).__name__).splitlines()[0]
+    return ModelUnusable(f"{str(folder)!r} cannot be loaded: {text}")
 
 
 def denoiser_of(pipe: Any, source: Source) -> nn.Module:
     """The net to prune."""
     net: nn.Module = getattr(pipe, source.denoiser)
     return net
+
+
+def remember_prompts(pipe: Any) -> None:
+    """Let a pipeline encode the same prompts once: every package runs over all of them."""
+    encode = getattr(pipe, "encode_prompt", None)
+    if encode is None:
+        return
+    known: dict[str, Any] = {}
+
+    def encode_once(*args: Any, **given: Any) -> Any:
+        asked = repr((args, sorted(given.items())))
+        if asked not in known:
+            known[asked] = encode(*args, **given)
+        return known[asked]
+
+    pipe.encode_prompt = encode_once
 
 
 def write_pruned(source: Source, weights: Mapping[str, Tensor], folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
@@ -73,6 +73,22 @@ class Accumulator(ABC):
     def _add(self, x: Tensor, alpha: float) -> None:
         """Count a part of a call, [rows, width] in this accumulator's dtype."""
 
+    def state(self) -> dict[str, Tensor]:
+        """All that was counted, by name; `restore` takes it."""
+        counts = torch.tensor([self.tokens, self.weight], dtype=torch.float64)
+        return {"counts": counts, **self._sums()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from `state`."""
+        tokens, self.weight = state["counts"].tolist()
+        self.tokens = int(tokens)
+        for name, total in self._sums().items():
+            total.copy_(state[name])
+
+    @abstractmethod
+    def _sums(self) -> dict[str, Tensor]:
+        """The tensors counted in, themselves."""
+
     def _normalised(self, total: Tensor) -> Tensor:
         """`total` per batch row; zeros where nothing was seen."""
         return total / self.weight if self.weight else total.clone()
@@ -98,6 +114,9 @@ class Hessian(Accumulator):
         with exact_products():
             self._sum.addmm_(x.T, x, alpha=alpha)
 
+    def _sums(self) -> dict[str, Tensor]:
+        return {"sum": self._sum}
+
     def matrix(self) -> Tensor:
         """H, [width, width]."""
         return self._normalised(2 * self._sum)
@@ -114,12 +133,15 @@ class Moments(Accumulator):
     ) -> None:
         super().__init__(width, dtype, device)
         self._sum, self._squares = (torch.zeros(width, dtype=dtype, device=device) for _ in "sq")
-        self._weighted_tokens = 0.0
+        self._weighted_tokens = torch.zeros((), dtype=torch.float64)
 
     def _add(self, x: Tensor, alpha: float) -> None:
         self._sum.add_(x.sum(0), alpha=alpha)
         self._squares.add_(x.square().sum(0), alpha=alpha)
         self._weighted_tokens += alpha * len(x)
+
+    def _sums(self) -> dict[str, Tensor]:
+        return {"sum": self._sum, "squares": self._squares, "tokens": self._weighted_tokens}
 
     def diagonal(self) -> Tensor:
         """Diagonal of H, [width]."""
@@ -131,7 +153,7 @@ class Moments(Accumulator):
 
     def variance(self) -> Tensor:
         """Weighted variance over tokens, [width], >= 0."""
-        tokens = self._weighted_tokens or 1.0
+        tokens = float(self._weighted_tokens) or 1.0
         return (self._squares / tokens - (self._sum / tokens).square()).clamp_min(0)
 
 
@@ -156,3 +178,12 @@ class HessianAndMoments(Hessian):
         """See `Accumulator.add`."""
         super().add(x, alpha)
         self.moments.add(x, alpha)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """See `Accumulator.restore`."""
+        super().restore(state)
+        self.moments.tokens, self.moments.weight = self.tokens, self.weight
+
+    def _sums(self) -> dict[str, Tensor]:
+        moments = self.moments._sums()
+        return {**super()._sums(), **{f"moments_{name}": sums for name, sums in moments.items()}}
