@@ -285,3 +285,10 @@ def test_trainer_and_its_bench_run_as_commands(
     absent = imgtool("bench", f"tabletop/{name}", "--model", str(tmp_path / "none"), *rest)
     assert absent.returncode == 2
     assert "holds no" in absent.stderr
+
+
+@torch.no_grad()
+def test_untrained_depth_already_depends_on_the_picture(bank: PictureBank) -> None:
+    model = depth.build_depth(depth.DepthTraining()).eval()
+    pictures = render([bank.scene(row) for row in range(8)]) * 2 - 1
+    assert model(pictures).predicted_depth.std(dim=0).mean() > 0.1

@@ -83,7 +83,21 @@ def build_depth(settings: DepthTraining) -> GLPNForDepthEstimation:
         decoder_hidden_size=settings.decoder,
         max_depth=FARTHEST_M,
     )
-    return GLPNForDepthEstimation(config)
+    model = GLPNForDepthEstimation(config)
+    widen(model)
+    return model
+
+
+def widen(model: GLPNForDepthEstimation) -> None:
+    """Start the decoder's convolutions by He et al. (2015, arXiv 1502.01852).
+
+    From transformers' own start, 0.02 everywhere, a picture moves the depth by 2 mm, and training
+    stays at the mean of all pictures.
+    """
+    for module in (*model.decoder.modules(), *model.head.modules()):
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(module.bias)
 
 
 def train_mode(model: nn.Module) -> None:
