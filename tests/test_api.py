@@ -8,7 +8,8 @@ import imgtool
 from imgtool import api, hookspecs
 
 NAMES = """
-COC DEPTH DEPTH_KIND IMAGE LATENTS MASK NEGATIVE_PROMPT PROMPT PROMPT_EMBEDS SEED SOURCE_PROMPT
+ALPHA COC DEPTH DEPTH_KIND IMAGE LATENTS MASK NEGATIVE_PROMPT PROMPT PROMPT_EMBEDS SEED
+SOURCE_PROMPT
 BadParams Batch Bounds BudgetEnded Choices Component EndpointDown Failure Field Help ImgtoolError
 InputEmpty InputMissing InputUnreadable Kind Maker MissingField ModelRef ModelUnusable
 NeedsConsent OutOfMemory OutputUnwritable PathTo Row RowError Runtime Scope Stage StageFailed

@@ -24,6 +24,7 @@ from imgtool.errors import (
     UnknownComponent,
 )
 from imgtool.fields import (
+    ALPHA,
     COC,
     DEPTH,
     DEPTH_KIND,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from imgtool.store.atomic import write_file
 
 __all__ = [
-    "COC", "DEPTH", "DEPTH_KIND", "IMAGE", "LATENTS", "MASK", "NEGATIVE_PROMPT", "PROMPT",
+    "ALPHA", "COC", "DEPTH", "DEPTH_KIND", "IMAGE", "LATENTS", "MASK", "NEGATIVE_PROMPT", "PROMPT",
     "PROMPT_EMBEDS", "SEED", "SOURCE_PROMPT", "BadParams", "Batch", "Bounds", "BudgetEnded",
     "Choices", "Component", "EndpointDown", "Failure", "Field", "Help", "ImgtoolError",
     "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker", "MissingField", "ModelRef",

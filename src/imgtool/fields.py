@@ -63,6 +63,11 @@ DEPTH = Field(
 DEPTH_KIND = Field("depth_kind", Kind.TEXT, summary="`metric`, `relative` or `disparity`.")
 COC = Field("coc", Kind.ARRAY, ("H", "W"), "float32", "Circle of confusion, pixels, diameter.")
 MASK = Field("mask", Kind.ARRAY, ("H", "W"), "float32", "Mask, 0 to 1.")
+ALPHA = Field(
+    "alpha", Kind.ARRAY, ("H", "W"), "float32", "Opacity, 0 to 1; `image` is laid on white."
+)
+ICC = Field("icc", Kind.ARRAY, ("byte",), "uint8", "Colour profile of the file, for its colours.")
+EXIF = Field("exif", Kind.ARRAY, ("byte",), "uint8", "EXIF of the file that a picture is made of.")
 
 KNOWN: dict[str, Field] = {
     field.name: field
@@ -78,6 +83,9 @@ KNOWN: dict[str, Field] = {
         DEPTH_KIND,
         COC,
         MASK,
+        ALPHA,
+        ICC,
+        EXIF,
     )
 }
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TEXTS = {".txt"}
 TABLES = {".csv", ".jsonl"}
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 STORES = {".zarr"}
 SUFFIXES = TEXTS | TABLES | PICTURES | STORES | {".json", ".toml", ".npy"}
 ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
@@ -150,9 +150,9 @@ def _rows_of_path(path: Path) -> Iterator[Row]:
 
 
 def _picture(path: Path) -> Row:
-    from imgtool.pictures.read import read_picture
+    from imgtool.pictures.photo import read_photo
 
-    return {"path": str(path), "image": read_picture(path)}
+    return {"path": str(path), **read_photo(path)}
 
 
 def _folder(path: Path) -> Iterator[Row]:

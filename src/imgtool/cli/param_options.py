@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from imgtool.specs import ParamSpec, Spec
 
 PREFIX = "param__"
+# What people type daily, alike in every stage: name and type to a short flag.
+SHORT = {("scale", "float"): "-s"}
 
 
 def param_options(spec: Spec) -> list[click.Option]:
@@ -52,7 +54,7 @@ def _option(param: ParamSpec) -> click.Option:
         return click.Option([f"--{flag}/--no-{flag}", name], default=None, help=help_)
     dash = "-" if len(flag) == 1 else "--"
     return _Completed(
-        [dash + flag, name],
+        [*filter(None, [SHORT.get((param.name, param.type))]), dash + flag, name],
         spec=param,
         type=_type(param),
         multiple=param.is_list,

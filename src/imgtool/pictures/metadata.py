@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import InputUnreadable
 from imgtool.fields import is_deep
+from imgtool.pictures.photo import EXIF_IFD, carried_exif
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
     from PIL.Image import Image
 
 SCHEMA = 1
-USER_COMMENT, DESCRIPTION, EXIF_IFD, SOFTWARE = 0x9286, 0x010E, 0x8769, 0x0131
+USER_COMMENT, DESCRIPTION, SOFTWARE = 0x9286, 0x010E, 0x0131
 AI_ORIGIN = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -101,11 +103,16 @@ def _unquoted(raw: str) -> str:
 
 
 def save_arguments(
-    format_: str, level: Level, values: Mapping[str, Any], recipe: Mapping[str, Any]
+    format_: str,
+    level: Level,
+    values: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    exif: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Arguments of Pillow's `save` that carry the metadata.
 
-    `values` are the row's scalars; `recipe` says how to make it again, and goes in at `full`.
+    `values` are the row's scalars; `recipe` says how to make it again, and `exif` are bytes of the
+    file that it was made from: both go in at `full`.
     """
     if level is Level.NONE:
         return {}
@@ -114,6 +121,8 @@ def save_arguments(
     if level is Level.FULL:
         record |= {"recipe": dict(recipe)}
     own = json.dumps(record, sort_keys=True, ensure_ascii=True)
+    size = (int(values.get("width") or 0), int(values.get("height") or 0))
+    tags = carried_exif(exif if level is Level.FULL else None, size)
     if format_ == "PNG":
         from PIL.PngImagePlugin import PngInfo
 
@@ -121,14 +130,11 @@ def save_arguments(
         chunks.add_itxt("parameters", text)
         chunks.add_itxt("imgtool", own)
         chunks.add_itxt("XML:com.adobe.xmp", XMP)
-        return {"pnginfo": chunks}
-    from PIL.Image import Exif
-
-    exif = Exif()
-    exif[SOFTWARE] = "imgtool"
-    exif[DESCRIPTION] = own
-    exif.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
-    return {"exif": exif.tobytes(), "xmp": XMP.encode()}
+        return {"pnginfo": chunks, **({"exif": tags.tobytes()} if tags else {})}
+    tags[SOFTWARE] = "imgtool"
+    tags[DESCRIPTION] = own
+    tags.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
+    return {"exif": tags.tobytes(), "xmp": XMP.encode()}
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

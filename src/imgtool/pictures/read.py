@@ -40,6 +40,7 @@ def open_picture(path: Path) -> Image.Image:
                     f"{str(path)!r} has {picture.width}×{picture.height} pixels, too many",
                     f"The limit is {MOST_PIXELS} pixels",
                 )
+            _check_one(picture, path)
             picture.load()
         return ImageOps.exif_transpose(picture)
     except InputUnreadable:
@@ -48,6 +49,16 @@ def open_picture(path: Path) -> Image.Image:
         raise InputUnreadable(
             f"{str(path)!r} is no readable picture: {err}", "It may be truncated or of another kind"
         ) from None
+
+
+def _check_one(picture: Image.Image, path: Path) -> None:
+    # The further pictures of MPO, which cameras write as .jpg, are previews and depth.
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format != "MPO":
+        raise InputUnreadable(
+            f"{str(path)!r} holds {frames} pictures, as animations do",
+            "Give one picture a file; ffmpeg and ImageMagick take them apart",
+        )
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -69,14 +80,57 @@ def _bytes_of(path: Path) -> bytes:
 def read_picture(path: Path) -> np.ndarray:
     """[H, W, 3] uint8, sRGB; transparency is laid on white. Errors as `open_picture`."""
     import numpy as np
+
+    return np.asarray(laid_on_white(open_picture(path)))
+
+
+def laid_on_white(picture: Image.Image) -> Image.Image:
+    """The picture in RGB of 8 bits; deep greys are scaled, inks of a known profile converted.
+
+    Raises
+    ------
+    InputUnreadable : it holds numbers that are none.
+    """
     from PIL import Image
 
-    picture = open_picture(path)
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         over = picture.convert("RGBA")
         white = Image.new("RGBA", over.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, over)
-    return np.asarray(picture.convert("RGB"))
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _of_deep_grey(picture).convert("RGB")
+    if picture.mode == "CMYK" and picture.info.get("icc_profile"):
+        return _of_inks(picture)
+    return picture.convert("RGB")
+
+
+def _of_deep_grey(picture: Image.Image) -> Image.Image:
+    """8 bits of 16, or of floats: those up to 1 are shares of white, as most programs write."""
+    import numpy as np
+    from PIL import Image
+
+    values = np.array(picture, dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise InputUnreadable("the picture holds numbers that are no numbers (NaN or infinity)")
+    if picture.mode.startswith("I"):
+        values /= 257
+    elif values.max(initial=0) <= 1:
+        values *= 255
+    return Image.fromarray((values.clip(0, 255) + 0.5).astype(np.uint8))
+
+
+def _of_inks(picture: Image.Image) -> Image.Image:
+    """sRGB of CMYK by its own profile, or by rule of thumb where that is damaged."""
+    from PIL import ImageCms
+
+    try:
+        inks = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+        made = ImageCms.profileToProfile(
+            picture, inks, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError):
+        made = None
+    return picture.convert("RGB") if made is None else made
 
 
 def read_array(path: Path, field: Field) -> Any:

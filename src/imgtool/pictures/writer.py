@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import OutputUnwritable
 from imgtool.pictures.metadata import Level, save_arguments
+from imgtool.pictures.photo import with_alpha
 from imgtool.store.atomic import write_file
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def encode(
     level: Level,
     values: Mapping[str, Any],
     recipe: Mapping[str, Any],
+    carried: Mapping[str, Any] = MappingProxyType({}),
 ) -> bytes:
     """Bytes of a picture file; equal arguments give equal bytes.
 
@@ -34,6 +37,8 @@ def encode(
     ----------
     image : [H, W, 3] uint8, sRGB.
     values, recipe : see `imgtool.pictures.metadata.save_arguments`.
+    carried : `alpha`, `icc` and `exif` of the file that the picture was made from, where known.
+        Opacity goes into formats that have it, EXIF where `level` is full.
 
     Raises
     ------
@@ -48,7 +53,12 @@ def encode(
         options["quality"] = 92
     if "compression" in options:
         options["compress_level"] = options.pop("compression")
-    options |= save_arguments(pattern.format, level, values, recipe)
+    if "icc" in carried:
+        options["icc_profile"] = carried["icc"].tobytes()
+    options |= save_arguments(pattern.format, level, values, recipe, carried.get("exif"))
+    alpha = carried.get("alpha")
+    if alpha is not None and alpha.shape == image.shape[:2] and pattern.format != "JPEG":
+        image = with_alpha(image, alpha)
     out = io.BytesIO()
     try:
         Image.fromarray(image).save(out, pattern.format, **options)

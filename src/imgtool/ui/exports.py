@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from imgtool.errors import UsageError
 from imgtool.pictures.metadata import Level
 from imgtool.pictures.patterns import check_distinct, check_target, parse_pattern
+from imgtool.pictures.photo import FIELDS, carried
 from imgtool.store.atomic import remove_leftovers
 from imgtool.stream import plain
 from imgtool.ui.text import counted
@@ -46,7 +47,7 @@ class PictureOutlet:
 
     output: str
     metadata: str = "full"
-    wanted: tuple[str, ...] = ("image",)
+    wanted: tuple[str, ...] = ("image", *FIELDS)
     paths: dict[Path, str] = field(default_factory=dict)
     without: int = 0
     _pattern: Pattern | None = None
@@ -87,7 +88,8 @@ class PictureOutlet:
             recipe = self._lineage.recipe(instance, name, row.id)
             # What pictures carry is strict JSON, which other programs read.
             said = (plain(values), plain(recipe))
-            data = encode(image, self._pattern, Level(self.metadata), *said)  # type: ignore[arg-type]
+            kept = carried(row.values)
+            data = encode(image, self._pattern, Level(self.metadata), *said, kept)  # type: ignore[arg-type]
             self._tidy(path.parent)
             write_unless_equal(path, data)
             self.paths[path] = row.id
