@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def imgtool_components() -> Iterable[Component]:
-    """The two stages, and the text encoder by itself."""
+    """The two stages, the text encoder by itself, and drawing from embeddings."""
     yield Component(
         "stage",
         "generate.diffusers",
@@ -30,4 +30,10 @@ def imgtool_components() -> Iterable[Component]:
         "diffusers",
         "imgtool_generate.encoding:load_text_encoder",
         "The text encoder of a model of diffusers",
+    )
+    yield Component(
+        "embeds-sampler",
+        "diffusers",
+        "imgtool_generate.from_embeds:open_embeds_sampler",
+        "Pictures as a differentiable function of prompt embeddings",
     )

@@ -45,15 +45,21 @@ def _embeddings(rows: Sequence[Row], capability: Capability) -> dict[str, Any]:
     import torch
 
     known = capability.defaults
-    if "prompt_embeds" not in known or "pooled_prompt_embeds" in known:
+    pooled = rows[0].values.get("pooled_prompt_embeds") is not None
+    if "prompt_embeds" not in known or pooled != ("pooled_prompt_embeds" in known):
+        other = "with pooled_prompt_embeds" if pooled else "alone"
         raise BadParams(
-            f"{capability.pipeline} cannot draw from prompt_embeds alone",
+            f"{capability.pipeline} cannot draw from prompt_embeds {other}",
             "Leave that field out: the prompt is then encoded by the model",
         )
-    embeds = torch.from_numpy(np.stack([np.asarray(row["prompt_embeds"]) for row in rows]))
-    arguments = {"prompt_embeds": embeds}
+    names = ("prompt_embeds", "pooled_prompt_embeds") if pooled else ("prompt_embeds",)
+    arguments = {
+        name: torch.from_numpy(np.stack([np.asarray(row[name]) for row in rows])) for name in names
+    }
     if "prompt_attention_mask" in known:
-        arguments["prompt_attention_mask"] = torch.ones(embeds.shape[:2], dtype=torch.long)
+        arguments["prompt_attention_mask"] = torch.ones(
+            arguments["prompt_embeds"].shape[:2], dtype=torch.long
+        )
     return arguments
 
 

@@ -121,9 +121,9 @@ class Sampler:
         """
         groups: dict[object, list[int]] = {}
         for at, row in enumerate(rows):
-            embeds: Any = row.values.get("prompt_embeds")
-            shape = None if embeds is None else embeds.shape
-            groups.setdefault((bool(self.negative(row)), shape), []).append(at)
+            given: Any = [row.values.get(n) for n in ("prompt_embeds", "pooled_prompt_embeds")]
+            shapes = tuple(None if embeds is None else embeds.shape for embeds in given)
+            groups.setdefault((bool(self.negative(row)), shapes), []).append(at)
         return list(groups.values())
 
     def _compute(self, rows: Sequence[Row]) -> list[np.ndarray]:
@@ -150,7 +150,7 @@ class Sampler:
             drawn = noise.draw(self.shape, generators)
             packed = noise.pack(drawn) if self.capability.latent_packed else drawn
             arguments["latents"] = packed.to(self.runtime.torch_device, self._noise_dtype())
-        for name in ("prompt_embeds", "negative_prompt_embeds", "prompt_attention_mask"):
+        for name in ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask"):
             if name in arguments:
                 value = arguments[name].to(self.runtime.torch_device)
                 arguments[name] = value.to(self.dtype) if value.is_floating_point() else value

@@ -36,6 +36,7 @@ HEIGHT = Field("height", Kind.INTEGER, summary="Height of the picture, pixels.")
 EMBEDS_OF = Field(
     "prompt_embeds_of", Kind.TEXT, summary="Mark of the text encoder that made prompt_embeds."
 )
+POOLED = Field("pooled_prompt_embeds", Kind.ARRAY, ("P",), summary="Embedding of the whole prompt.")
 SAMPLER = Field("sampler", Kind.TEXT, summary="Scheduler class.")
 
 
@@ -77,7 +78,8 @@ class Diffusers(Stage[Params]):
     scope = "row"
     default_of_family = True
     consumes = (
-        PROMPT, optional(NEGATIVE_PROMPT), SEED, optional(PROMPT_EMBEDS), optional(EMBEDS_OF)
+        PROMPT, optional(NEGATIVE_PROMPT), SEED, optional(PROMPT_EMBEDS), optional(POOLED),
+        optional(EMBEDS_OF),
     )  # fmt: skip
     produces = (LATENTS, NEGATIVE_PROMPT, MODEL, STEPS, GUIDANCE, WIDTH, HEIGHT, SAMPLER)
 
