@@ -57,6 +57,7 @@ class Aesthetic(Stage[AestheticParams]):
         ModelUnusable : no head is named, it has another layout, or does not fit the encoder.
         """
         from imgtool_score.clip import load_encoder
+        from imgtool_score.head import load_head
 
         if not params.head:
             raise ModelUnusable(
@@ -64,7 +65,7 @@ class Aesthetic(Stage[AestheticParams]):
                 "Give --head FILE.safetensors; the plugin's README says how to convert LAION's",
             )
         self.params, self.runtime = params, runtime
-        self.weight, self.bias, self.head_digest = self._head()
+        self.weight, self.bias, self.head_digest = load_head(runtime, params.head)
         self.encoder = load_encoder(runtime, params.model)
         takes, gives = len(self.weight), self.encoder.width
         if takes != gives:
@@ -73,21 +74,6 @@ class Aesthetic(Stage[AestheticParams]):
                 f"the head {params.head!r} takes {takes} numbers, {params.model!r} gives {gives}",
                 "Name the CLIP that it was trained over with --model",
             )
-
-    def _head(self) -> tuple[Tensor, float, str]:
-        from safetensors.torch import load_file
-
-        from imgtool_score.head import fold, layers
-
-        head = self.runtime.model(self.params.head, "aesthetic-head")
-        file = head.path if head.path.is_file() else head.path / "model.safetensors"
-        if not file.is_file():
-            raise ModelUnusable(f"{str(head.path)!r} holds no model.safetensors")
-        try:
-            weight, bias = fold(layers(load_file(file)))
-        except (ValueError, KeyError) as err:
-            raise ModelUnusable(f"{str(file)!r} is no aesthetic head: {err}") from err
-        return weight, bias, head.digest
 
     def process(self, batch: Batch) -> Batch:
         """One score a row, from the picture alone."""

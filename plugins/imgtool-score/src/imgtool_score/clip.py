@@ -69,6 +69,14 @@ class Encoder:
         self._seen = (tuple(images), vectors)
         return vectors
 
+    def tensors(self, pictures: Tensor) -> Tensor:
+        """[B, width] of [B, 3, H, W] from 0 to 1, with a gradient, for plugins that follow it."""
+        import torch
+
+        pixels = self.preprocess.of_tensors(pictures).to(self.device, self.model.dtype)
+        pooled = self.model.vision_model(pixel_values=pixels).pooler_output
+        return torch.nn.functional.normalize(self.model.visual_projection(pooled), dim=-1)
+
     def texts(self, texts: Sequence[str]) -> Tensor:
         """[N, width]. A long text is cut at `limit` with its end mark kept."""
         import torch

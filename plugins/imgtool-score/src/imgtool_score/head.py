@@ -10,10 +10,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from imgtool.api import ModelUnusable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+    from imgtool.api import Runtime
 
 INDICES = (0, 2, 4, 6, 7)
 
@@ -53,3 +57,23 @@ def fold(stack: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, float]:
     for next_weight, next_bias in stack[1:]:
         weight, bias = next_weight @ weight, next_weight @ bias + next_bias
     return weight[0], float(bias[0])
+
+
+def load_head(runtime: Runtime, ref: str) -> tuple[Tensor, float, str]:
+    """w [D] and b of the aesthetic head that `ref` names, float64, and its digest.
+
+    Raises
+    ------
+    ModelUnusable : there is no such head, or it has another layout.
+    """
+    from safetensors.torch import load_file
+
+    head = runtime.model(ref, "aesthetic-head")
+    file = head.path if head.path.is_file() else head.path / "model.safetensors"
+    if not file.is_file():
+        raise ModelUnusable(f"{str(head.path)!r} holds no model.safetensors")
+    try:
+        weight, bias = fold(layers(load_file(file)))
+    except (ValueError, KeyError) as err:
+        raise ModelUnusable(f"{str(file)!r} is no aesthetic head: {err}") from err
+    return weight, bias, head.digest

@@ -43,6 +43,11 @@ CHATS = (
     ("transformers", "A causal language model of transformers"),
 )
 
+TOWERS = (
+    ("image-text-encoder", "clip", "clip:load_encoder", "Pictures and texts to vectors"),
+    ("aesthetic-head", "linear", "head:load_head", "Vectors of pictures to how pleasing they are"),
+)
+
 SUITES = (
     ("run", "Run a suite of prompts on a pipeline or model, and judge its pictures"),
     ("compare", "Compare two results of a suite, prompt by prompt"),
@@ -78,6 +83,8 @@ def imgtool_components() -> Iterable[Component]:
     yield Component(
         "text-embedder", "transformers", "imgtool_score.embedding:load_embedder", "Texts to vectors"
     )
+    for kind, name, where, summary in TOWERS:
+        yield Component(kind, name, f"imgtool_score.{where}", summary)
     for name, summary in SUITES:
         yield Component("bench", name, f"imgtool_score.suites.commands:{name}", summary)
     for name, module, summary in LAYOUTS:

@@ -86,6 +86,26 @@ class Preprocess:
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         return torch.from_numpy((values - mean) / std).permute(2, 0, 1)
 
+    def of_tensors(self, pictures: Tensor) -> Tensor:
+        """[B, 3, height, width] of [B, 3, H, W] from 0 to 1, with a gradient.
+
+        Antialiased, so that it comes as near as tensors can to what PIL makes.
+        """
+        import torch
+        from torch.nn import functional as F
+
+        width, height = self._resized(pictures.shape[3], pictures.shape[2])
+        mode = "bicubic" if self.resample == BICUBIC else "bilinear"
+        if pictures.shape[2:] != (height, width):
+            pictures = F.interpolate(pictures, (height, width), mode=mode, antialias=True)
+        left, top = (width - self.width) // 2, (height - self.height) // 2
+        cut = pictures[:, :, top : top + self.height, left : left + self.width]
+        mean, std = (
+            torch.tensor(values, dtype=cut.dtype, device=cut.device).view(3, 1, 1)
+            for values in (self.mean, self.std)
+        )
+        return (cut - mean) / std
+
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if not self.shortest:
             return self.width, self.height
