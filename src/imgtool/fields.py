@@ -60,7 +60,9 @@ IMAGE = Field("image", Kind.ARRAY, ("H", "W", "RGB"), "uint8", "Picture, sRGB.")
 DEPTH = Field(
     "depth", Kind.ARRAY, ("H", "W"), "float32", "Depth; metres when `depth_kind` says so."
 )
-DEPTH_KIND = Field("depth_kind", Kind.TEXT, summary="`metric`, `relative` or `disparity`.")
+DEPTH_KIND = Field(
+    "depth_kind", Kind.TEXT, summary="`metric`, `relative`, `disparity` or `logdepth`."
+)
 COC = Field("coc", Kind.ARRAY, ("H", "W"), "float32", "Circle of confusion, pixels, diameter.")
 MASK = Field("mask", Kind.ARRAY, ("H", "W"), "float32", "Mask, 0 to 1.")
 ALPHA = Field(

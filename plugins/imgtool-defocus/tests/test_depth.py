@@ -27,6 +27,7 @@ def test_metres_stay_as_they_are() -> None:
 @pytest.mark.parametrize(("kind", "first", "middle", "last"), [
     ("relative", 2.0, 6.0, 10.0),
     ("disparity", 10.0, 20 / 6, 2.0),
+    ("logdepth", 2.0, 33**0.5 - 1, 10.0),
 ])  # fmt: skip
 def test_maps_without_units_run_from_near_to_far(
     kind: str, first: float, middle: float, last: float

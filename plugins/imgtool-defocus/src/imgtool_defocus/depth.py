@@ -10,10 +10,23 @@ from torch.nn.functional import interpolate
 from imgtool_defocus.fill import filled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from torch import Tensor
 
-METRIC, RELATIVE, DISPARITY = "metric", "relative", "disparity"
-KINDS = (METRIC, RELATIVE, DISPARITY)
+METRIC, RELATIVE, DISPARITY, LOGDEPTH = "metric", "relative", "disparity", "logdepth"
+KINDS = (METRIC, RELATIVE, DISPARITY, LOGDEPTH)
+TO_SPACE: Mapping[str, Callable[[Tensor], Tensor]] = {
+    RELATIVE: lambda metres: metres,
+    DISPARITY: torch.reciprocal,
+    LOGDEPTH: torch.log1p,
+}
+"""From metres to where a map of a kind is affine."""
+TO_METRES: Mapping[str, Callable[[Tensor], Tensor]] = {
+    RELATIVE: lambda depth: depth,
+    DISPARITY: lambda inverse: 1.0 / inverse.clamp_min(LEAST_SPAN),
+    LOGDEPTH: torch.expm1,
+}
 TRIMMED = 0.02
 """Share of a relative map, at either end, that says nothing about its range."""
 MOST_ASPECT, MOST_HOLES = 0.01, 0.5
@@ -54,7 +67,7 @@ def metres(values: Tensor, kind: str, near_m: float, far_m: float) -> tuple[Tens
     """Metres > 0 of a map of `kind`, and the share of its pixels that was filled from others.
 
     A `relative` map runs from `near_m` to `far_m` in depth, a `disparity` map, larger nearer, in
-    inverse depth.
+    inverse depth, a `logdepth` map in log(1 + depth).
 
     Raises
     ------
@@ -70,18 +83,21 @@ def metres(values: Tensor, kind: str, near_m: float, far_m: float) -> tuple[Tens
         values = filled(values, known)
     if kind == METRIC:
         return values, holes
-    share = _normalised(values)
-    if kind == RELATIVE:
-        return near_m + share * (far_m - near_m), holes
-    return 1.0 / (share / near_m + (1.0 - share) / far_m), holes
+    low, high = robust_range(values)
+    share = ((values - low) / max(high - low, LEAST_SPAN)).clamp(0.0, 1.0)
+    ends = TO_SPACE[kind](values.new_tensor([near_m, far_m]))
+    first, last = ends.flip(0) if kind == DISPARITY else ends
+    return TO_METRES[kind](torch.lerp(first, last, share)), holes
 
 
-def _normalised(values: Tensor) -> Tensor:
-    flat = values.flatten()
+def robust_range(values: Tensor) -> tuple[float, float]:
+    """Quantiles of the finite values, `TRIMMED` from either end; a map of none gives zeros."""
+    flat = values[values.isfinite()]
+    if not flat.numel():
+        return 0.0, 0.0
     trimmed = int(TRIMMED * (flat.numel() - 1))
-    low = flat.kthvalue(trimmed + 1).values
-    high = flat.kthvalue(flat.numel() - trimmed).values
-    return ((values - low) / (high - low).clamp_min(LEAST_SPAN)).clamp(0.0, 1.0)
+    low, high = flat.kthvalue(trimmed + 1).values, flat.kthvalue(flat.numel() - trimmed).values
+    return float(low), float(high)
 
 
 def distance_at(depth: Tensor, x: float, y: float) -> float:

@@ -1,4 +1,4 @@
-"""What this plugin registers: the stage and its lens models."""
+"""What this plugin registers: two stages, lens models and depth backends."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ if TYPE_CHECKING:
 
 @hookimpl
 def imgtool_components() -> Iterable[Component]:
-    """The stage, and renderers by name for its `lens_model`."""
+    """The stages, renderers by name for `lens_model`, and what runs models of depth."""
     yield Component("stage", "defocus.thinlens", "imgtool_defocus.stage:ThinLens")
+    yield Component("stage", "depth.auto", "imgtool_defocus.depth_stage:Auto")
+    for name, module, summary in (
+        ("transformers", "regression", "Depth Anything, DPT, ZoeDepth, Depth Pro and GLPN"),
+        ("marigold", "marigold", "Marigold's pipeline of diffusers"),
+    ):
+        yield Component("depth-backend", name, f"imgtool_defocus.{module}:load", summary)
     for name, summary in (
         ("layered", "Slices from far to near; knows what hides what"),
         ("scatter", "Every pixel spreads its light; keeps the energy of lights"),
