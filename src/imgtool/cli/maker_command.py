@@ -43,7 +43,7 @@ def maker_options() -> list[click.Parameter]:
             type=click.Path(path_type=Path),
             required=True,
             metavar="FOLDER",
-            help="Folder of the model; it must not exist yet.",
+            help="Folder to make; it must not exist yet.",
         ),
         click.Option(["--device"], default="auto", help="auto, cpu, cuda…  [default: auto]"),
         click.Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from imgtool.engine.request import RunRequest, Schedule, StreamSource
 from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, commit_source, leading_to
 from imgtool.errors import InputEmpty, Interrupted, Status
 from imgtool.runtime.context import Runtime
+from imgtool.runtime.device import usable_cores
 from imgtool.store import Store
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def execute(
     """
     store = Store.open(request.store, "a")
     record = store.run(request.name) or {}
-    threads = int(record.get("threads") or os.cpu_count() or 1)
+    threads = int(record.get("threads") or usable_cores())
     runtime = prepare_runtime(request, registry, threads)
     source, source_fields, source_key = _open_source(request, store, registry)
     made = make_models(request.makers, registry, runtime, store)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from imgtool.params import as_json, validate
 from imgtool.plugin_kit.killed import Job, Outcome, run_here, run_job, write_job
 from imgtool.plugin_kit.samples import batch_of, disguised, sample_rows, units
 from imgtool.runtime.context import Runtime
+from imgtool.runtime.device import usable_cores
 from imgtool.stages import Scope
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Trial:
         stage.runtime = Runtime(
             dtype="float32",
             deterministic=deterministic,
-            threads=os.cpu_count() or 1,
+            threads=usable_cores(),
             registry=self.registry,
         ).for_stage()
         stage.params = values

@@ -15,6 +15,13 @@ DTYPES = ("auto", "float32", "float16", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def torch_device(name: str) -> torch.device:
     """The device of that name; `auto` takes the first of CUDA, MPS and CPU that works.
 

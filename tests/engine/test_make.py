@@ -1,0 +1,83 @@
+"""Makers leave a folder whole or not at all, one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from imgtool.components import Component
+from imgtool.declared import spec_of
+from imgtool.engine.make import make_one
+from imgtool.errors import OutputUnwritable, StageFailed
+from imgtool.registry import Registry
+from imgtool.runtime.context import Runtime
+from imgtool.spec_cache import Declared, Plugin
+from imgtool.stages import Maker
+from imgtool.store.atomic import MARK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StoneParams:
+    """What to carve."""
+
+    weight: int = 1
+
+
+class Stone(Maker[StoneParams]):
+    """A model that is one number."""
+
+    id, version, summary, task = "carve.stone", 1, "Carve a stone.", "stone"
+
+    def make(self, params: StoneParams, inputs: object, out_dir: Path, runtime: Runtime) -> None:
+        (out_dir / "stone.txt").write_text(str(params.weight), encoding="utf-8")
+        if not params.weight:
+            raise ValueError("a stone of no weight")
+
+
+@pytest.fixture
+def registry() -> Registry:
+    component = Component("maker", Stone.id, f"{__name__}:Stone", dist="d")
+    spec = spec_of(component, Stone)
+    declared = Declared(Plugin("d", "d", "d", ""), (component,), {(spec.kind, spec.id): spec})
+    return Registry([declared])
+
+
+def make(registry: Registry, folder: Path, weight: int = 3) -> None:
+    make_one(Stone.id, {"weight": weight}, folder, registry, Runtime(registry=registry))
+
+
+def test_a_made_folder_stands_alone(registry: Registry, tmp_path: Path) -> None:
+    make(registry, tmp_path / "stone")
+    assert (tmp_path / "stone" / "stone.txt").read_text() == "3"
+    assert [path.name for path in tmp_path.iterdir()] == ["stone"]
+
+
+def test_a_maker_that_fails_leaves_no_folder(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(StageFailed, match=r"carve.stone.*no weight"):
+        make(registry, tmp_path / "stone", weight=0)
+    assert not (tmp_path / "stone").exists()
+
+
+def test_two_processes_never_make_one_folder(registry: Registry, tmp_path: Path) -> None:
+    journal = tmp_path / "stone.journal"
+    journal.mkdir()
+    other = os.open(journal, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(OutputUnwritable, match="another process is making"):
+        make(registry, tmp_path / "stone")
+    os.close(other)
+    make(registry, tmp_path / "stone")
+    assert (tmp_path / "stone").is_dir()
+
+
+def test_what_a_kill_left_beside_is_tidied(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / f"{MARK}dead").mkdir()
+    make(registry, tmp_path / "stone")
+    assert [path.name for path in tmp_path.iterdir()] == ["stone"]
