@@ -14,7 +14,7 @@ import click
 
 from imgtool import api, errors, fields, hookspecs
 from imgtool.api import Maker, Stage
-from imgtool.cli.root import root
+from imgtool.cli.root import COMMANDS, root
 from imgtool.registry import Registry
 
 FOLDER = Path(__file__).parent
@@ -155,27 +155,28 @@ def stages_page() -> str:
     return "\n".join(lines)
 
 
+def help_of(command: click.Command, parent: click.Context, name: str) -> list[str]:
+    """An entry for a command and for each below it; makers have their own page."""
+    context = click.Context(
+        command, info_name=name, parent=parent, terminal_width=80, max_content_width=80
+    )
+    lines = [f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"]
+    if isinstance(command, click.Group) and name != "train":
+        for inner_name in command.list_commands(context):
+            inner = command.get_command(context, inner_name)
+            assert inner is not None
+            lines += help_of(inner, context, inner_name)
+    return lines
+
+
 def commands_page() -> str:
     """Help of every built-in command."""
+    context = click.Context(root, info_name="imgtool", terminal_width=80, max_content_width=80)
     lines = ["# Commands\n"]
-    for name in (
-        "run",
-        "show",
-        "export",
-        "pipeline",
-        "stages",
-        "models",
-        "plugin",
-        "store",
-        "doctor",
-    ):
-        context = click.Context(root, info_name="imgtool", terminal_width=80, max_content_width=80)
+    for name in COMMANDS:
         command = root.get_command(context, name)
         assert command is not None
-        inner = click.Context(
-            command, info_name=name, parent=context, terminal_width=80, max_content_width=80
-        )
-        lines.append(f"## imgtool {name}\n\n```text\n{command.get_help(inner)}\n```\n")
+        lines += help_of(command, context, name)
     return "\n".join(lines)
 
 
