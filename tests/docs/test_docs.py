@@ -59,8 +59,8 @@ def test_no_code_hides_in_an_indented_block() -> None:
 @pytest.mark.parametrize(
     "page", [p for p in PAGES if any(b[0] in RUNS for b in blocks(p))], ids=name_of
 )
-def test_blocks_of_a_page_run_after_one_another(page: Path, tmp_path: Path) -> None:
-    bin_of_tests = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def test_blocks_of_a_page_run_after_one_another(page: Path, tmp_path: Path, warm_bin: Path) -> None:
+    path = os.pathsep.join(map(str, (warm_bin, Path(sys.executable).parent, os.environ["PATH"])))
     untried = []
     for mark, _, text in blocks(page):
         if re.search(r"\bjq ", text) and shutil.which("jq") is None:
@@ -68,11 +68,11 @@ def test_blocks_of_a_page_run_after_one_another(page: Path, tmp_path: Path) -> N
         elif mark.startswith("file: "):
             (tmp_path / mark.removeprefix("file: ")).write_text(text + "\n")
         elif mark in RUNS:
-            shell = ["bash", "-euo", "pipefail", "-c"] if mark == "run" else [sys.executable, "-c"]
+            shell = ["bash", "-euo", "pipefail", "-c"] if mark == "run" else ["python", "-c"]
             done = subprocess.run(
                 [*shell, text],
                 cwd=tmp_path,
-                env={**os.environ, "PATH": bin_of_tests},
+                env={**os.environ, "PATH": path},
                 capture_output=True,
                 text=True,
                 timeout=240,
