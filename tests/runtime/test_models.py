@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from imgtool.errors import ModelUnusable, NeedsConsent
+from imgtool.registry import Registry
 from imgtool.runtime.digest import digest
 from imgtool.runtime.models import (
     LoraRef,
@@ -110,6 +111,14 @@ def test_unknown_name_is_refused() -> None:
 def test_hub_model_that_is_not_here_needs_consent() -> None:
     with pytest.raises(NeedsConsent, match="owner/name"):
         resolve_model("owner/name", "text-to-image")
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_weights_that_a_plugin_does_not_bring_are_not_looked_for_elsewhere(offline: bool) -> None:
+    registry = Registry.load()
+
+    with pytest.raises(ModelUnusable, match="'tabletop/none': imgtool-tabletop is here without"):
+        resolve_model("tabletop/none", "depth-estimation", registry, offline)
 
 
 def to_hub(folder: Path, hub: Path, name: str) -> Path:

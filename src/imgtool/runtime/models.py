@@ -121,11 +121,27 @@ def _found(
     if path.exists() or path.suffix == ".safetensors" or path.suffix in UNSAFE_SUFFIXES:
         return _local(ref, path, task)
     if looks_like_hub_id(name):
+        _check_owner(name, aliases)
         return _hub(ref, name, task, offline, aliases)
     raise ModelUnusable(
         f"no model {name!r}: no alias, folder or file has this name",
         f"{near(name, aliases)}Models here: {', '.join(sorted(aliases)) or 'none'}",
     )
+
+
+def _check_owner(name: str, aliases: dict[str, Component]) -> None:
+    """Refuse a hub model named like the models of a plugin: it would be a stranger's.
+
+    Raises
+    ------
+    ModelUnusable : the plugin is here without these weights.
+    """
+    owner = name.partition("/")[0]
+    if owner in aliases:
+        raise ModelUnusable(
+            f"model {name!r}: {aliases[owner].dist or owner} is here without its weights",
+            f"See imgtool models for others, or make it: imgtool train {name}",
+        )
 
 
 def _on_base(
