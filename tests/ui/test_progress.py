@@ -7,6 +7,7 @@ import json
 
 from imgtool.batch import Failure
 from imgtool.engine.events import (
+    BatchAdvanced,
     BatchDone,
     Event,
     RowFailed,
@@ -40,6 +41,19 @@ def test_line_counts_batches_of_each_stage_and_failures() -> None:
 
     assert "draw 1/2" in bar.line(1.0)
     assert "1 failed" in bar.line(1.0)
+
+
+def test_line_shows_how_far_a_long_batch_is() -> None:
+    half = (START, done("source", 0), BatchAdvanced("draw", 0, 6, 12))
+
+    bar, text = drawn(*half)
+    after, _ = drawn(*half, done("draw", 0))
+
+    assert "draw 0/1 (6/12)" in text
+    assert "[############............]" in bar.line(1.0)
+    assert "1:40 left" in bar.line(bar._started + 100.0)
+    assert "draw 1/1" in after.line(1.0)
+    assert "(" not in after.line(1.0)
 
 
 def test_nothing_is_drawn_when_everything_was_done_before() -> None:

@@ -48,6 +48,16 @@ class BatchStarted:
 
 
 @dataclass(frozen=True)
+class BatchAdvanced:
+    """A part of a batch is computed: `done` of `total`, in whatever its stage counts."""
+
+    label: str
+    number: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class BatchDone:
     """A batch is committed, or was found committed (`cached`)."""
 
@@ -79,5 +89,7 @@ class RunFinished:
     failed: int
 
 
-Event: TypeAlias = RunStarted | StageOpened | BatchStarted | BatchDone | RowFailed | RunFinished
+Event: TypeAlias = (
+    RunStarted | StageOpened | BatchStarted | BatchAdvanced | BatchDone | RowFailed | RunFinished
+)
 Observer: TypeAlias = Callable[[Event], None]

@@ -44,6 +44,8 @@ class Runtime:
     offline : never download, not even a model that was named.
     threads : threads of torch on the CPU; 0: torch's choice.
     registry : knows components; None: loaded when first asked.
+    on_advance : told by a stage how many parts of a batch are done, of how many; for stages whose
+        rows take long.
     """
 
     device: str = "auto"
@@ -54,6 +56,7 @@ class Runtime:
     offline: bool = True
     threads: int = 0
     registry: Registry | None = None
+    on_advance: Callable[[int, int], None] = field(default=lambda done, total: None, repr=False)
     shared: Shared = field(default_factory=process_shared, repr=False)
     _held: list[Hashable] = field(default_factory=list, repr=False)
     _journal: Path | None = field(default=None, repr=False)

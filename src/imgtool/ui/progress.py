@@ -7,7 +7,14 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from imgtool.engine.events import BatchDone, RowFailed, RunFinished, RunStarted, StageOpened
+from imgtool.engine.events import (
+    BatchAdvanced,
+    BatchDone,
+    RowFailed,
+    RunFinished,
+    RunStarted,
+    StageOpened,
+)
 from imgtool.stream import dumps
 
 if TYPE_CHECKING:
@@ -46,6 +53,7 @@ class Bar:
     out: TextIO
     totals: dict[str, int] = field(default_factory=dict)
     done: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
     failed: int = 0
     computed: int = 0
     _started: float = 0.0
@@ -59,11 +67,15 @@ class Bar:
             self._started = time.monotonic()
         elif isinstance(event, StageOpened):
             self._draw(now=True)
+        elif isinstance(event, BatchAdvanced):
+            self.parts[event.label] = (event.done, event.total)
+            self._draw()
         elif isinstance(event, BatchDone) and event.label == "source":
             # Every source batch becomes one batch of each stage; more may still be coming.
             self.totals = {label: total + 1 for label, total in self.totals.items()}
         elif isinstance(event, BatchDone):
             self.done[event.label] = self.done.get(event.label, 0) + 1
+            self.parts.pop(event.label, None)
             self.computed += not event.cached
             self._draw()
         elif isinstance(event, RowFailed):
@@ -80,7 +92,8 @@ class Bar:
 
     def _draw(self, now: bool = False) -> None:
         at = time.monotonic()
-        if not now and (not self.computed or at - self._drawn < REDRAW_S):
+        is_idle = not self.computed and not self.parts
+        if not now and (is_idle or at - self._drawn < REDRAW_S):
             return
         self._drawn = at
         # A line that wraps cannot be drawn over.
@@ -89,13 +102,18 @@ class Bar:
         self.out.flush()
         self._shown = max(self._shown, len(text))
 
+    def _part(self, label: str) -> str:
+        done, total = self.parts.get(label, (0, 0))
+        return f" ({done}/{total})" if total else ""
+
     def line(self, at: float) -> str:
         """The line as it stands at the time `at`."""
         stages = "  ".join(
-            f"{label} {self.done.get(label, 0)}/{total or '?'}"
+            f"{label} {self.done.get(label, 0)}/{total or '?'}{self._part(label)}"
             for label, total in self.totals.items()
         )
-        total, done = sum(self.totals.values()), sum(self.done.values())
+        total = sum(self.totals.values())
+        done = sum(self.done.values()) + sum(part / whole for part, whole in self.parts.values())
         share = done / total if total else 0.0
         bar = ("#" * round(WIDTH * min(share, 1.0))).ljust(WIDTH, ".")
         left = ""
