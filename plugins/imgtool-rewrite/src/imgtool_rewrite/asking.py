@@ -14,6 +14,8 @@ from imgtool_rewrite.spans import protect
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+
     from imgtool_rewrite.spans import Protected
 
 INSTRUCTION = (
@@ -52,8 +54,9 @@ class Chat(Protocol):
         most_tokens: int = 512,
         seed: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        image: np.ndarray | None = None,
     ) -> str:
-        """The answer.
+        """The answer, about `image`, [H, W, 3] uint8, where one is given.
 
         Raises
         ------
@@ -156,7 +159,9 @@ def read_answer(answer: str, hidden: Protected, request: Request) -> tuple[str, 
     return text, ""
 
 
-def call_key(system: str, text: str, seed: int | None) -> str:
-    """Equal for equal questions, whoever is asked."""
-    parts = json.dumps([system, text, seed]).encode()
-    return hashlib.blake2b(parts, digest_size=16).hexdigest()
+def call_key(system: str, text: str, seed: int | None, image: np.ndarray | None = None) -> str:
+    """Equal for equal questions about equal pictures, whoever is asked."""
+    total = hashlib.blake2b(json.dumps([system, text, seed]).encode(), digest_size=16)
+    if image is not None:
+        total.update(repr(image.shape).encode() + image.tobytes())
+    return total.hexdigest()

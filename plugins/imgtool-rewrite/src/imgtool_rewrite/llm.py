@@ -7,7 +7,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from imgtool.api import (
     PROMPT,
@@ -160,7 +160,27 @@ class Llm(Stage[LlmParams]):
 CHECKED = ("a red cube", "two cones near Paris", "a sign that says 'open'")
 
 
-def load_chat(runtime: Runtime, params: LlmParams) -> Chat:
+class NamesChat(Protocol):
+    """Parameters that name who is asked, one of three."""
+
+    @property
+    def llm(self) -> str:
+        """Language model of transformers."""
+
+    @property
+    def endpoint(self) -> str:
+        """Address of a service."""
+
+    @property
+    def served(self) -> str:
+        """Model that the service is asked for."""
+
+    @property
+    def replay(self) -> str:
+        """Rows with answers."""
+
+
+def load_chat(runtime: Runtime, params: NamesChat, stage: str = Llm.id) -> Chat:
     """Who is asked.
 
     Raises
@@ -173,7 +193,7 @@ def load_chat(runtime: Runtime, params: LlmParams) -> Chat:
     given = [(name, ref) for name, ref in named.items() if ref]
     if len(given) != 1:
         raise BadParams(
-            f"rewrite.llm: {'more than one' if given else 'nobody'} is named to ask",
+            f"{stage}: {'more than one' if given else 'nobody'} is named to ask",
             "Give --endpoint URL, --llm MODEL or --replay FILE",
         )
     name, ref = given[0]

@@ -15,6 +15,7 @@ def imgtool_components() -> Iterable[Component]:
     """The stages, and the chat backend that only repeats."""
     yield Component("stage", "rewrite.template", "imgtool_rewrite.stage:Template")
     yield Component("stage", "rewrite.llm", "imgtool_rewrite.llm:Llm")
+    yield Component("stage", "rewrite.genpilot", "imgtool_rewrite.genpilot.stage:GenPilot")
     yield Component("stage", "rewrite.negative", "imgtool_rewrite.negative:Negative")
     yield Component("stage", "rewrite.weights", "imgtool_rewrite.weighted:Weights")
     yield Component(

@@ -14,6 +14,8 @@ from imgtool_rewrite.asking import call_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
+
     from imgtool.api import Runtime
 
 
@@ -39,6 +41,7 @@ class Replay:
         most_tokens: int = 512,
         seed: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        image: np.ndarray | None = None,
     ) -> str:
         """The answer that was given.
 
@@ -46,7 +49,7 @@ class Replay:
         ------
         ValueError : this question was not asked.
         """
-        answer = self.answers.get(call_key(system, text, seed))
+        answer = self.answers.get(call_key(system, text, seed, image))
         if answer is None:
             raise ValueError(f"no answer to this question in {self.source!r}")
         return answer

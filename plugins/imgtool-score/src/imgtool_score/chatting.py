@@ -4,9 +4,10 @@ A component is `make(runtime, ref, served)`, and what it makes has
 
 - `digest`: tells one model from another;
 - `at_once`: how many calls may run at the same time;
-- `say(text, system="", most_tokens=512, seed=None, schema=None)`: the answer, greedy or drawn by
-  `seed`. It raises EndpointDown where nobody answers, ValueError where this one text cannot be
-  answered. Answers are noted in the runtime's journal: a kill does not lose what was paid for.
+- `say(text, system="", most_tokens=512, seed=None, schema=None, image=None)`: the answer, greedy or
+  drawn by `seed`, about `image`, [H, W, 3] uint8, where one is given. It raises EndpointDown where
+  nobody answers, ValueError where this one text cannot be answered. Answers are noted in the
+  runtime's journal: a kill does not lose what was paid for.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool_score.causal import Causal, load_causal
 from imgtool_score.endpoint import Endpoint
-from imgtool_score.seeing import CALLS_AT_ONCE, noted
+from imgtool_score.seeing import CALLS_AT_ONCE, Ask, load_seer, noted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from torch import Tensor
 
     from imgtool.api import Runtime
+    from imgtool_score.seeing import Seer
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,17 @@ class RemoteChat:
         most_tokens: int = 512,
         seed: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        image: np.ndarray | None = None,
     ) -> str:
         """The answer. Errors as `Endpoint.answer`."""
-        key = json.dumps(["chat", self.digest, system, text, most_tokens, seed, schema])
+        parts = ["chat", self.digest, system, text, most_tokens, seed, schema]
+        if image is not None:
+            parts.append(Ask(image, "").key)
         return str(
             noted(
                 self.runtime,
-                key,
-                lambda: self.service.answer(text, None, most_tokens, seed, system, schema),
+                json.dumps(parts),
+                lambda: self.service.answer(text, image, most_tokens, seed, system, schema),
             )
         )
 
@@ -79,13 +85,16 @@ class LocalChat:
         most_tokens: int = 512,
         seed: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        image: np.ndarray | None = None,
     ) -> str:
         """The answer; nothing holds it to `schema`.
 
         Raises
         ------
-        ValueError : question and answer are longer than the model reads.
+        ValueError : question and answer are longer than the model reads, or about a picture.
         """
+        if image is not None:
+            raise ValueError("a language model cannot look at a picture")
         key = json.dumps(["chat", self.digest, system, text, most_tokens, seed])
         return str(
             noted(self.runtime, key, lambda: self._generate(text, system, most_tokens, seed))
@@ -119,6 +128,39 @@ class LocalChat:
         return str(self.llm.tokenizer.decode(answer, skip_special_tokens=True)).strip()
 
 
+@dataclass(frozen=True)
+class LookingChat:
+    """A model of transformers that looks at a picture and answers, one call after another."""
+
+    seer: Seer
+    at_once: int = 1
+
+    @property
+    def digest(self) -> str:
+        """Of the weights."""
+        return self.seer.digest
+
+    def say(
+        self,
+        text: str,
+        system: str = "",
+        most_tokens: int = 512,
+        seed: int | None = None,
+        schema: Mapping[str, Any] | None = None,
+        image: np.ndarray | None = None,
+    ) -> str:
+        """The answer; nothing holds it to `schema`.
+
+        Raises
+        ------
+        ValueError : there is no picture to look at.
+        """
+        if image is None:
+            raise ValueError("a model that looks needs a picture")
+        words = f"{system}\n\n{text}" if system else text
+        return self.seer.say([Ask(image, words, most_tokens, seed)])[0]
+
+
 def endpoint(runtime: Runtime, ref: str, served: str) -> RemoteChat:
     """The service at the address `ref`, asked for the model `served`.
 
@@ -137,3 +179,13 @@ def transformers(runtime: Runtime, ref: str, served: str) -> LocalChat:
     ModelUnusable, NeedsConsent : it cannot be loaded, or is not here.
     """
     return LocalChat(load_causal(runtime, ref), runtime)
+
+
+def looking(runtime: Runtime, ref: str, served: str) -> LookingChat:
+    """The model that looks which `ref` names; `served` means nothing to it.
+
+    Raises
+    ------
+    ModelUnusable, NeedsConsent : it cannot be loaded, or is not here.
+    """
+    return LookingChat(load_seer(runtime, ref, "", ""))

@@ -39,8 +39,9 @@ EXTRACTORS = (
 )
 
 CHATS = (
-    ("endpoint", "A service that speaks OpenAI's chat completions"),
-    ("transformers", "A causal language model of transformers"),
+    ("endpoint", "endpoint", "A service that speaks OpenAI's chat completions"),
+    ("transformers", "transformers", "A causal language model of transformers"),
+    ("transformers-vlm", "looking", "A model of transformers that looks at pictures"),
 )
 
 TOWERS = (
@@ -78,8 +79,8 @@ def imgtool_components() -> Iterable[Component]:
         yield Component("bench", name, f"imgtool_score.sets.commands:{name}", summary)
     for name, summary in EXTRACTORS:
         yield Component("extractor", name, f"imgtool_score.sets.extractors:{name}", summary)
-    for name, summary in CHATS:
-        yield Component("chat", name, f"imgtool_score.chatting:{name}", summary)
+    for name, attribute, summary in CHATS:
+        yield Component("chat", name, f"imgtool_score.chatting:{attribute}", summary)
     yield Component(
         "text-embedder", "transformers", "imgtool_score.embedding:load_embedder", "Texts to vectors"
     )

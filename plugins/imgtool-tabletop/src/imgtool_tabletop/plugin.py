@@ -67,6 +67,12 @@ def imgtool_components() -> Iterable[Component]:
         "Prompt agreement of a generator on held-out captions of the tabletop world",
     )
     yield Component(
+        "prompt-agent",
+        "tabletop",
+        "imgtool_tabletop.agent.roles:tabletop",
+        "Finds errors in pictures of the tabletop world and words captions anew",
+    )
+    yield Component(
         "extractor",
         "tabletop/judge",
         "imgtool_tabletop.features:judge",

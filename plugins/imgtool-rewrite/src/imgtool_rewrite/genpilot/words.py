@@ -1,0 +1,69 @@
+"""Places in a prompt: its sentences, the words that an error is blamed on, and new ones there."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SENTENCE = re.compile(r"[^.!?;\n。！？；]+[.!?;。！？；]*")
+CONTENT = re.compile(r"[^\W_]{4,}")
+LISTING = re.compile(r"^\s*(?:[-*•]+|#+|\(?\d+[.):]|\(?[a-zA-Z][.)])\s+")
+ALIKE = 0.6
+MOST_STATEMENTS = 12
+KEPT_WORDS = 0.7
+
+
+def sentences(prompt: str) -> list[str]:
+    """The sentences of a prompt, as they stand in it."""
+    found = [match[0].strip() for match in SENTENCE.finditer(prompt)]
+    return [sentence for sentence in found if sentence]
+
+
+def statements(lines: Sequence[str]) -> list[str]:
+    """Statements without bullets, numbers and headings, the shortest neighbours joined to twelve.
+
+    Equal ones are one.
+    """
+    plain = (LISTING.sub("", line).strip() for line in lines)
+    found = list(dict.fromkeys(line for line in plain if line and not line.endswith(":")))
+    while len(found) > MOST_STATEMENTS:
+        lengths = [len(one) + len(two) for one, two in itertools.pairwise(found)]
+        at = lengths.index(min(lengths))
+        found[at : at + 2] = [f"{found[at]} {found[at + 1]}"]
+    return found
+
+
+def says_enough(lines: Sequence[str], prompt: str) -> bool:
+    """Whether statements keep most of the long words of a prompt."""
+    wanted = set(CONTENT.findall(prompt.casefold()))
+    kept = wanted & set(CONTENT.findall(" ".join(lines).casefold()))
+    return bool(lines) and len(kept) >= KEPT_WORDS * len(wanted)
+
+
+def place(prompt: str, span: str) -> str:
+    """The words of `prompt` that `span` means; empty where none do.
+
+    The span itself, whatever its spaces and capitals; else the sentence that is most like it.
+    """
+    words = span.split()
+    if not words:
+        return ""
+    pattern = r"\s+".join(map(re.escape, words))
+    if match := re.search(pattern, prompt, re.IGNORECASE):
+        return match[0]
+    ratios = {
+        sentence: difflib.SequenceMatcher(None, sentence.casefold(), span.casefold()).ratio()
+        for sentence in sentences(prompt)
+    }
+    nearest = max(ratios, key=lambda sentence: ratios[sentence], default="")
+    return nearest if ratios.get(nearest, 0.0) >= ALIKE else ""
+
+
+def replaced(prompt: str, span: str, sentence: str) -> str:
+    """`prompt` with `sentence` in place of the first `span`."""
+    return prompt.replace(span, sentence, 1)

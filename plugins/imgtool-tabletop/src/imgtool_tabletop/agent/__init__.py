@@ -1,0 +1,1 @@
+"""Analyses pictures of the tabletop world and proposes captions: a `prompt-agent`, offline."""
