@@ -67,6 +67,14 @@ def make(maker: type[Any], params: MaskParams, folder: Path) -> Mapping[str, Any
     return report
 
 
+def unloadable(model: Path, folder: Path) -> Path:
+    """A copy of which the denoiser's shapes are known, but that cannot be loaded."""
+    own = folder / "unloadable"
+    shutil.copytree(model, own)
+    (own / "vae" / "config.json").write_text("{")
+    return own
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {
         str(file.relative_to(folder)): file.read_bytes()
@@ -161,6 +169,25 @@ def test_layers_left_out_stay_as_they_are(tiny_sd: Path, tmp_path: Path) -> None
     assert all(".attn1." in layer["path"] for layer in report["layers"])
 
 
+def test_layers_may_have_a_sparsity_of_their_own(tiny_sd: Path, tmp_path: Path) -> None:
+    params = MaskParams(model=str(tiny_sd), sparsity_of=("*.attn1.*=0.25", "*.ff.*=0"))
+    report = make(PruneMagnitude, params, tmp_path / "slim")
+    shares = {layer["path"]: layer["zeros"] / layer["weights"] for layer in report["layers"]}
+
+    assert {share for path, share in shares.items() if ".attn1." in path} == {0.25}
+    assert {share for path, share in shares.items() if ".attn2." in path} == {0.5}
+    assert not any(".ff." in path for path in shares)
+
+
+@pytest.mark.parametrize("target", ["90%size", "95%FLOP"])
+def test_a_cost_that_is_asked_for_is_met(target: str, tiny_sd: Path, tmp_path: Path) -> None:
+    report = make(PruneMagnitude, MaskParams(model=str(tiny_sd), target=target), tmp_path / "slim")
+    found = report["target"]
+
+    assert 0.99 < found["cost"] / found["dense_cost"] / (float(target[:2]) / 100) <= 1
+    assert report["sparsity"] == pytest.approx(found["sparsity"], abs=0.01)
+
+
 def test_a_second_run_of_other_settings_takes_no_notes_of_the_first(
     tiny_sd: Path, tmp_path: Path
 ) -> None:
@@ -209,15 +236,37 @@ def test_weights_in_several_files_are_pruned_in_each(tiny_sd: Path, tmp_path: Pa
         ({"exclude": ("*",)}, "no layer is left"),
         ({"a_min": 2.0}, "give no weights"),
         ({"prompts": ""}, "brings no captions"),
+        ({"sparsity_of": ("*.attn9.*=0.3",)}, r"no layer is like '\*\.attn9\.\*'"),
+        ({"target": "half"}, "neither a size"),
+        ({"target": "12MB", "sparsity": 0.5}, "finds the sparsity"),
+        ({"target": "12MB", "pattern": "2:4"}, "finds the sparsity"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(
     settings: dict[str, Any], message: str, tiny_sd: Path, tmp_path: Path, prompts: str
 ) -> None:
-    params = replace(ObsParams(model=str(tiny_sd), prompts=prompts, **QUICK), **settings)
+    own = unloadable(tiny_sd, tmp_path)
+    params = replace(ObsParams(model=str(own), prompts=prompts, **QUICK), **settings)
     with pytest.raises(BadParams, match=message):
         make(PruneObs, params, tmp_path / "slim")
     assert not any((tmp_path / "slim").iterdir())
+
+
+def test_a_loss_cannot_be_asked_of_a_maker_that_draws_nothing(
+    tiny_sd: Path, tmp_path: Path
+) -> None:
+    params = MaskParams(model=str(unloadable(tiny_sd, tmp_path)), target="5%loss")
+    with pytest.raises(BadParams, match="draws no pictures"):
+        make(PruneMagnitude, params, tmp_path / "slim")
+
+
+def test_a_loss_needs_prompts_that_nothing_was_calibrated_with(
+    tiny_sd: Path, tmp_path: Path, prompts: str
+) -> None:
+    own = unloadable(tiny_sd, tmp_path)
+    common: dict[str, Any] = {"model": str(own), "prompts": prompts, "target": "5%loss"}
+    with pytest.raises(InputEmpty, match="none is left to measure a loss"):
+        make(PruneObs, ObsParams(**common, count=4), tmp_path / "slim")
 
 
 def test_fewer_prompts_than_asked_are_a_warning(
