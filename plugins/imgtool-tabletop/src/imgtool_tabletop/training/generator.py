@@ -243,10 +243,11 @@ def write_pipeline(
     shutil.rmtree(fresh, ignore_errors=True)
     copy.deepcopy(unet).half().save_pretrained(fresh / "unet")
     shutil.copytree(vae_dir, fresh / "vae", ignore=shutil.ignore_patterns("figures.json"))
-    # In float32: transformers loads what it finds, diffusers float32, and they must agree.
-    CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).save_pretrained(
-        fresh / "text_encoder"
-    )
+    encoder = CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float16)
+    encoder.save_pretrained(fresh / "text_encoder")
+    # Kept in half precision, loaded in full, as diffusers loads the other parts.
+    encoder.config.dtype = torch.float32
+    encoder.config.save_pretrained(fresh / "text_encoder")
     CLIPTokenizer.from_pretrained(clip_dir).save_pretrained(fresh / "tokenizer")
     build_scheduler().save_pretrained(fresh / "scheduler")
     index = {
