@@ -26,6 +26,7 @@ OWN = (
     "imgtool-rewrite",
     "imgtool-score",
     "imgtool-search",
+    "imgtool-sr",
     "imgtool-tabletop",
 )
 

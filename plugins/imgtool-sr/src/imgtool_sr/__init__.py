@@ -1,0 +1,1 @@
+"""Super-resolution: pictures enlarged by resampling or by a net, in tiles."""
