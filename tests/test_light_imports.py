@@ -17,7 +17,7 @@ loaded = {{name.partition(".")[0] for name in sys.modules}}
 sys.stderr.write("HEAVY:" + ",".join(sorted(loaded & set({HEAVY!r}))) + "\\n")
 """
 
-COMMANDS = [["--help"], ["--version"], ["sr", "--help"], ["run", "--help"], ["stages"]]
+COMMANDS = [["--help"], ["--version"], ["sr", "--help"], ["run", "--help"], ["stages"], ["models"]]
 
 
 def heavy_after(code: str) -> str:

@@ -27,7 +27,8 @@ class Component:
     where : `package.module:Attr` or `/path/to/file.py:Attr`, imported when used; for a model
         `package:folder`.
     summary : one line.
-    meta : further facts of the kind, such as a model's `task`.
+    meta : further facts of the kind. A model's: `task`, `resolution`, `licence`, and `quality`, a
+        sentence with names of `figures.json` in its folder, such as `{accuracy:.0%} right`.
     dist : distribution that owns it; filled in by the registry.
     """
 

@@ -68,7 +68,14 @@ def test_stages_as_json_are_specs(imgtool: Imgtool) -> None:
 def test_models_are_listed_by_task(imgtool: Imgtool) -> None:
     (model,) = [json.loads(line) for line in imgtool("models", "--task", "toy", "--json").lines]
 
-    assert (model["name"], model["plugin"]) == ("pebble", "toy-stages")
+    assert (model["name"], model["plugin"], model["bytes"]) == ("pebble", "toy-stages", None)
+
+
+def test_a_model_without_a_card_is_listed_alone(imgtool: Imgtool) -> None:
+    head, row = imgtool("models", "pebble").lines
+
+    assert head.split() == ["MODEL", "TASK", "SIZE", "PIXELS", "LICENCE", "QUALITY"]
+    assert row.split() == ["pebble", "toy", "not", "here"]
 
 
 def test_a_plugins_command_and_trainer_run(imgtool: Imgtool) -> None:

@@ -54,7 +54,7 @@ def size(count: float | None) -> str:
     if not count:
         return ""
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
+        if count < 1000 or unit == "GiB":
             break
         count /= 1024
     return f"{count:.3g} {unit}"
