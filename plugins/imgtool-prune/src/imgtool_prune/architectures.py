@@ -125,6 +125,12 @@ def paths(units: Sequence[Unit]) -> list[str]:
     return [path for unit in units for layers in unit.inputs for path in layers]
 
 
+def all_layers(units: Sequence[Unit]) -> list[str]:
+    """Paths of all layers that change, also those that only lose rows."""
+    lose = [path for unit in units for coupling in unit.couplings for path in coupling.layers]
+    return lose or paths(units)
+
+
 def linear_at(denoiser: nn.Module, path: str) -> nn.Linear:
     """The plain linear layer at `path`.
 

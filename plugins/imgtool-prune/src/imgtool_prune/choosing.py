@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from imgtool.api import BadParams
-from imgtool_prune.architectures import linear_at, paths, without
+from imgtool_prune.architectures import all_layers, linear_at, paths, without
 from imgtool_prune.patterns import Unstructured
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from imgtool_prune.architectures import Unit
-    from imgtool_prune.makers import MaskParams
+    from imgtool_prune.makers import MaskParams, ModelParams
     from imgtool_prune.patterns import MaskPattern
 
 log = logging.getLogger("imgtool.prune")
@@ -58,9 +59,7 @@ def choose(
     BadParams : nothing is left, a layer cannot have the pattern, or a glob meets none.
     ModelUnusable : a layer is no plain linear one.
     """
-    units = _without_excluded(units, params.exclude)
-    if not units:
-        raise BadParams("no layer is left to prune", "Exclude fewer")
+    units = left_to_prune(units, params)
     own = own_sparsities(params.sparsity_of, paths(units), pattern)
     for path in paths(units):
         try:
@@ -73,12 +72,37 @@ def choose(
     return Choice(without(units, dense), pattern, pruned)
 
 
-def _without_excluded(units: Sequence[Unit], globs: Sequence[str]) -> list[Unit]:
-    for glob in globs:
-        if not any(fnmatchcase(path, glob) for path in paths(units)):
+def left_to_prune(units: Sequence[Unit], params: ModelParams) -> list[Unit]:
+    """Units of the blocks that `params` name, without the layers that they exclude.
+
+    Raises
+    ------
+    BadParams : nothing is left, or the blocks are none.
+    """
+    units = _of_blocks(units, params.blocks)
+    layers = all_layers(units)
+    for glob in params.exclude:
+        if not any(fnmatchcase(path, glob) for path in layers):
             log.warning("no layer is like %r: nothing is left out for it", glob)
-    gone = [path for path in paths(units) if any(fnmatchcase(path, glob) for glob in globs)]
-    return without(units, gone)
+    gone = [path for path in layers if any(fnmatchcase(path, glob) for glob in params.exclude)]
+    left = without(units, gone)
+    if not left:
+        raise BadParams("no layer is left to prune", "Exclude fewer")
+    return left
+
+
+def _of_blocks(units: Sequence[Unit], asked: str) -> list[Unit]:
+    """Units of the blocks FIRST:END; of all that the family's recipe prunes if none are asked."""
+    if not asked:
+        return [unit for unit in units if all(coupling.advised for coupling in unit.couplings)]
+    blocks = list(dict.fromkeys(unit.block for unit in units))
+    ends = re.fullmatch(r"(\d*):(\d*)", asked)
+    chosen = blocks[slice(*(int(end) if end else None for end in ends.groups()))] if ends else []
+    if not chosen:
+        raise BadParams(
+            f"blocks {asked!r} are none of 0:{len(blocks)}", "Write them like 1:23, END excluded"
+        )
+    return [unit for unit in units if unit.block in chosen]
 
 
 def own_sparsities(

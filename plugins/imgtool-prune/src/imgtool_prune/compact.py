@@ -43,19 +43,19 @@ class _Pruned:
         return made
 
 
-class PrunedUNet2DConditionModel(_Pruned, UNet2DConditionModel):
+class PrunedUNet2DConditionModel(_Pruned, UNet2DConditionModel):  # type: ignore[misc]
     """A UNet of Stable Diffusion with fewer heads and neurons."""
 
     adapter = UNet
 
 
-class PrunedSD3Transformer2DModel(_Pruned, SD3Transformer2DModel):
+class PrunedSD3Transformer2DModel(_Pruned, SD3Transformer2DModel):  # type: ignore[misc]
     """A transformer of Stable Diffusion 3 with fewer heads and neurons."""
 
     adapter = SD3
 
 
-class PrunedFluxTransformer2DModel(_Pruned, FluxTransformer2DModel):
+class PrunedFluxTransformer2DModel(_Pruned, FluxTransformer2DModel):  # type: ignore[misc]
     """A transformer of FLUX with fewer heads and neurons."""
 
     adapter = Flux

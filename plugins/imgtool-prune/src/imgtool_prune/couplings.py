@@ -38,9 +38,8 @@ def heads(denoiser: nn.Module, path: str) -> Part | None:
     module: Any = denoiser.get_submodule(path)
     feeds = [leaf for leaf in (*QUERY_KEY_VALUE, *ADDED) if has(module, leaf)]
     size = module.to_q.out_features // module.heads
-    norms = [getattr(module, name, None) for name in ("norm_q", "norm_k")]
-    shared = any(getattr(norm, "weight", None) is not None and norm.weight.numel() != size
-                 for norm in norms)  # fmt: skip
+    norms = [getattr(getattr(module, name, None), "weight", None) for name in ("norm_q", "norm_k")]
+    shared = any(weight is not None and weight.numel() != size for weight in norms)
     if shared or module.to_k.out_features != module.to_q.out_features:
         log.warning("heads of %r share keys or a norm: they all stay", path)
         return None

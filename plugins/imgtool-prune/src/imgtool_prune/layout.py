@@ -92,7 +92,7 @@ def cuts(denoiser: nn.Module, units: Sequence[Unit], layout: Mapping[str, Gone])
     """
     found: dict[str, Cut] = {}
     for coupling in _couplings(units):
-        lost = [part for part in coupling.parts if layout.get(part.owner, {}).get("removed")]
+        lost = [part for part in coupling.parts if _is_smaller(part, layout)]
         for part in lost:
             rows = _kept(part, layout)
             for path in part.feeds:
@@ -142,6 +142,10 @@ def _tell(attention: Any, heads: int, size: int) -> None:
     ):  # fmt: skip
         if hasattr(attention, name):
             setattr(attention, name, value)
+
+
+def _is_smaller(part: Part, layout: Mapping[str, Gone]) -> bool:
+    return part.owner in layout and bool(layout[part.owner]["removed"])
 
 
 def _kept(part: Part, layout: Mapping[str, Gone]) -> Tensor:

@@ -34,6 +34,10 @@ class ModelParams:
     exclude: Annotated[
         tuple[str, ...], Help("Leave out layers like this, such as '*.attn2.*'.")
     ] = ()
+    sparsity_of: Annotated[
+        tuple[str, ...],
+        Help("Share to prune of layers like this, such as '*.attn2.*=0.3'; the last counts."),
+    ] = ()
     blocks: Annotated[
         str, Help("Prune these blocks alone, as FIRST:END in order of execution, from 0.")
     ] = ""
@@ -46,10 +50,6 @@ class MaskParams(ModelParams):
     pattern: Annotated[
         str, Help("unstructured, or N:M to keep N of every M neighbours, such as 2:4.")
     ] = "unstructured"
-    sparsity_of: Annotated[
-        tuple[str, ...],
-        Help("Share to prune of layers like this, such as '*.attn2.*=0.3'; the last counts."),
-    ] = ()
     target: Annotated[
         str,
         Help("Find the sparsity: 12MB, 3GFLOP, 60%size, 60%FLOP, or at most 5%loss."),

@@ -8,14 +8,22 @@ import logging
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imgtool.api import BadParams, InputEmpty, InputUnreadable, write_file
 from imgtool_prune.architectures import KIND, split
 from imgtool_prune.calibration import Calibration, Trajectories
 from imgtool_prune.choosing import choose
-from imgtool_prune.makers import CalibratedParams, SparseGptParams, WeighedParams
+from imgtool_prune.layout import cuts, removed_parameters
+from imgtool_prune.makers import (
+    CalibratedParams,
+    MaskParams,
+    SparseGptParams,
+    StructureParams,
+    WeighedParams,
+)
 from imgtool_prune.packages import hessian_bytes
+from imgtool_prune.parts import choose_parts
 from imgtool_prune.patterns import SemiStructured, Unstructured
 from imgtool_prune.pipeline import (
     Source,
@@ -23,31 +31,52 @@ from imgtool_prune.pipeline import (
     load_pipeline,
     open_source,
     skeleton,
-    write_pruned,
 )
-from imgtool_prune.pruning import Pruning
+from imgtool_prune.pruning import Masks
+from imgtool_prune.removal import Removal
 from imgtool_prune.target import read_target
 from imgtool_prune.weighting import Weighting
+from imgtool_prune.writing import has_pruned_class, write_layout, write_pruned
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
     from imgtool.api import Runtime
     from imgtool_prune.architectures import Unit
-    from imgtool_prune.makers import MaskParams
+    from imgtool_prune.layout import Cut
+    from imgtool_prune.makers import ModelParams
     from imgtool_prune.methods import Method
     from imgtool_prune.packages import Facts
     from imgtool_prune.patterns import MaskPattern
+    from imgtool_prune.pruning import Result
     from imgtool_prune.target import Target
 
 log = logging.getLogger("imgtool.prune")
 GIB = 2**30
 
 
+class Work(Protocol):
+    """What is to be pruned, and how.
+
+    Attributes
+    ----------
+    units : whose layers are solved for.
+    """
+
+    @property
+    def units(self) -> list[Unit]: ...
+
+    def run(
+        self, packages: Sequence[Sequence[Unit]], calibration: Calibration, notes: Path
+    ) -> Result:
+        """Prune `packages` of the units; finished ones lie in the folder `notes`."""
+        ...
+
+
 def prune_model(
-    name: str, method: Method, params: MaskParams, out_dir: Path, runtime: Runtime
+    name: str, method: Method | Removal, params: ModelParams, out_dir: Path, runtime: Runtime
 ) -> None:
     """Prune the model that `params` name into `out_dir`; `name` is the maker's, with its version.
 
@@ -57,45 +86,81 @@ def prune_model(
     ModelUnusable, UnknownComponent : no model, or no adapter for its family.
     StageFailed : a layer cannot be pruned.
     """
-    pattern, target = read_pattern(params), target_of(params)
+    target = target_of(params)
     source, digest = open_source(params.model, runtime)
     trajectories, held_out = prompts_of(params, source, target)
-    adapter: Any = runtime.component(KIND, source.denoiser_class)
-    shapes = skeleton(source)
-    choice = choose(adapter().units(shapes), shapes, params, pattern)
+    work = work_of(method, params, source, target, held_out, runtime)
     pipe = load_pipeline(source, runtime)
     denoiser = denoiser_of(pipe, source)
     settings = {**asdict(params), "prompts": list(trajectories.prompts), "model_digest": digest}
     how = {"device": str(runtime.torch_device), "dtype": str(runtime.torch_dtype)}
     mark = json.dumps([name, settings, list(held_out), how], sort_keys=True).encode()
-    pruning = Pruning(
-        method=method,
-        choice=choice,
-        packages=packages_of(denoiser, choice.units, params),
-        calibration=Calibration(pipe, denoiser, trajectories),
-        notes=runtime.journal / hashlib.blake2b(mark, digest_size=8).hexdigest(),
-        spread=spread_of(params),
-    )
-    if target is None:
-        result = pruning.run()
-    elif target.kind == "loss":
-        result = pruning.run_to_loss(target, held_out)
-    else:
-        result = pruning.run_to_cost(target, source)
-    write_pruned(source, result.weights, out_dir)
+    notes = runtime.journal / hashlib.blake2b(mark, digest_size=8).hexdigest()
+    packages = packages_of(denoiser, work.units, params)
+    result = work.run(packages, Calibration(pipe, denoiser, trajectories), notes)
+    taken = cuts(denoiser, work.units, result.layout) if is_compact(params) else {}
+    write_pruned(source, result.weights, taken, out_dir)
+    if taken:
+        write_layout(source, result.layout, out_dir)
     report = {"format": 1, "maker": name, "settings": settings, **how, **result.found}
-    report |= summed(denoiser, result.facts)
+    report |= summed(denoiser, result.facts, taken)
     text = json.dumps(report, sort_keys=True, indent=1) + "\n"
     write_file(out_dir / "prune_report.json", text.encode())
 
 
+def work_of(
+    method: Method | Removal,
+    params: ModelParams,
+    source: Source,
+    target: Target | None,
+    held_out: Sequence[str],
+    runtime: Runtime,
+) -> Work:
+    """What `params` ask for, checked as far as can be without weights.
+
+    Raises
+    ------
+    BadParams : it cannot be.
+    ModelUnusable, UnknownComponent : no adapter for the family.
+    """
+    found: Any = runtime.component(KIND, source.denoiser_class)
+    adapter, shapes = found(), skeleton(source)
+    if isinstance(method, Removal):
+        assert isinstance(params, StructureParams)
+        check_layout(params, source)
+        return choose_parts(method, adapter.structures(shapes), params, params.multiple)
+    assert isinstance(params, MaskParams)
+    choice = choose(adapter.units(shapes), shapes, params, read_pattern(params))
+    return Masks(method, choice, source, target, held_out, spread_of(params))
+
+
+def is_compact(params: ModelParams) -> bool:
+    """Whether layers are to become smaller."""
+    return isinstance(params, StructureParams) and params.layout == "compact"
+
+
+def check_layout(params: ModelParams, source: Source) -> None:
+    """Refuse a compact layout that nothing could load.
+
+    Raises
+    ------
+    BadParams : there is no class for it.
+    """
+    if is_compact(params) and not has_pruned_class(source):
+        raise BadParams(f"no class loads a smaller {source.denoiser_class}", "Take --layout padded")
+
+
 def read_pattern(params: MaskParams) -> MaskPattern:
-    """The pattern that `params` ask for.
+    """The pattern of single weights that `params` ask for.
 
     Raises
     ------
     BadParams : it is none, or contradicts the sparsity.
     """
+    if params.pattern == "structured":
+        raise BadParams(
+            "this maker removes no heads and neurons", "prune.obs, prune.sparsegpt and prune.l1 do"
+        )
     rule = params.rule if isinstance(params, SparseGptParams) else "exact"
     asked = re.fullmatch(r"(\d+):(\d+)", params.pattern)
     try:
@@ -119,14 +184,14 @@ def read_pattern(params: MaskParams) -> MaskPattern:
     return pattern
 
 
-def target_of(params: MaskParams) -> Target | None:
+def target_of(params: ModelParams) -> Target | None:
     """What `params` ask for instead of a sparsity.
 
     Raises
     ------
     BadParams : it is none, contradicts another parameter, or cannot be measured.
     """
-    if not params.target:
+    if not isinstance(params, MaskParams) or not params.target:
         return None
     target = read_target(params.target)
     if params.sparsity is not None or params.pattern != "unstructured":
@@ -139,7 +204,7 @@ def target_of(params: MaskParams) -> Target | None:
     return target
 
 
-def spread_of(params: MaskParams) -> float | None:
+def spread_of(params: ModelParams) -> float | None:
     """How far sparsities of layers may differ; None: not at all."""
     if isinstance(params, SparseGptParams) and params.allocation == "error":
         return params.spread
@@ -147,7 +212,7 @@ def spread_of(params: MaskParams) -> float | None:
 
 
 def prompts_of(
-    params: MaskParams, source: Source, target: Target | None
+    params: ModelParams, source: Source, target: Target | None
 ) -> tuple[Trajectories, Sequence[str]]:
     """How to calibrate, and held-out prompts for the loss that `target` asks for.
 
@@ -216,7 +281,9 @@ def read_prompts(params: CalibratedParams, source: Source) -> tuple[str, ...]:
     return prompts
 
 
-def packages_of(denoiser: nn.Module, units: Sequence[Unit], params: MaskParams) -> list[list[Unit]]:
+def packages_of(
+    denoiser: nn.Module, units: Sequence[Unit], params: ModelParams
+) -> list[list[Unit]]:
     """`units` in as many packages as asked, or as few as memory allows."""
     if not isinstance(params, CalibratedParams):
         return split(units, 1)
@@ -230,14 +297,17 @@ def packages_of(denoiser: nn.Module, units: Sequence[Unit], params: MaskParams) 
     return split(units, len(units))
 
 
-def summed(denoiser: nn.Module, facts: Facts) -> dict[str, Any]:
-    """The part of the report that counts."""
+def summed(denoiser: nn.Module, facts: Facts, taken: Mapping[str, Cut]) -> dict[str, Any]:
+    """The part of the report that counts; `taken` is what smaller layers have lost."""
     zeros, targeted = (sum(layer[what] for layer in facts.layers) for what in ("zeros", "weights"))
+    parameters = sum(parameter.numel() for parameter in denoiser.parameters())
     return {
         "alphas": facts.alphas,
         "layers": facts.layers,
-        "parameters": sum(parameter.numel() for parameter in denoiser.parameters()),
+        "parameters": parameters,
+        "parameters_kept": parameters - removed_parameters(denoiser, taken),
         "targeted_weights": targeted,
         "zeros": zeros,
         "sparsity": zeros / targeted if targeted else 0.0,
+        "warnings": ["LoRAs and ControlNets of the dense model do not fit"] if taken else [],
     }

@@ -1,10 +1,9 @@
-"""Loading a pipeline to calibrate with, and writing it again with other weights."""
+"""Finding and loading the pipeline to prune."""
 
 from __future__ import annotations
 
+import importlib
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
     from imgtool.api import Runtime
 
+COMPACT = "imgtool_prune.compact"
 DENOISERS = ("unet", "transformer")
 UNLOADABLE = (OSError, ValueError, KeyError, AttributeError, RuntimeError, ImportError)
 # They judge decoded pictures; calibration decodes none.
@@ -33,6 +33,7 @@ class Source:
     ----------
     denoiser : name of its component, `unet` or `transformer`.
     denoiser_class : name of its class.
+    library : of the class: diffusers, or what this plugin adds to it.
     advice : steps and guidance that its makers advise; may be empty.
     """
 
@@ -40,6 +41,7 @@ class Source:
     pipeline_class: str
     denoiser: str
     denoiser_class: str
+    library: str
     advice: Mapping[str, Any]
     index: Mapping[str, Any]
 
@@ -63,6 +65,7 @@ def open_source(ref: str, runtime: Runtime) -> tuple[Source, str]:
                 pipeline_class=str(index["_class_name"]),
                 denoiser=name,
                 denoiser_class=str(index[name][1]),
+                library=str(index[name][0]),
                 advice=json.loads(advice.read_text(encoding="utf-8")) if advice.is_file() else {},
                 index=index,
             )
@@ -82,7 +85,7 @@ def skeleton(source: Source) -> nn.Module:
 
     diffusers.utils.logging.set_verbosity_error()
     try:
-        family: Any = getattr(diffusers, source.denoiser_class)
+        family: Any = getattr(_library(source), source.denoiser_class)
         with torch.device("meta"):
             net: nn.Module = family.from_config(
                 family.load_config(source.folder / source.denoiser, local_files_only=True)
@@ -106,6 +109,7 @@ def load_pipeline(source: Source, runtime: Runtime) -> Any:
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
+    _library(source)
     given: dict[str, Any] = {name: None for name in UNUSED if name in source.index}
     if "safety_checker" in given:
         given["requires_safety_checker"] = False
@@ -119,6 +123,11 @@ def load_pipeline(source: Source, runtime: Runtime) -> Any:
     pipe.set_progress_bar_config(disable=True)
     remember_prompts(pipe)
     return pipe.to(device)
+
+
+def _library(source: Source) -> Any:
+    """Where the denoiser's class is; diffusers finds in our module only what is imported."""
+    return importlib.import_module(COMPACT if source.library == COMPACT else "diffusers")
 
 
 def _unloadable(folder: Path, err: Exception) -> ModelUnusable:
@@ -146,47 +155,3 @@ def remember_prompts(pipe: Any) -> None:
         return known[asked]
 
     pipe.encode_prompt = encode_once
-
-
-def write_pruned(source: Source, weights: Mapping[str, Tensor], folder: Path) -> None:
-    """Copy the pipeline into the empty `folder`, with `weights` in place of the denoiser's own.
-
-    Everything else stays as it is, to the byte; so does a file of which no weight changes.
-
-    Parameters
-    ----------
-    weights : name in the denoiser's state to its new value, of the same shape.
-    """
-    shutil.copytree(source.folder, folder, copy_function=_copy, dirs_exist_ok=True)
-    for file in sorted((folder / source.denoiser).glob("*.safetensors")):
-        _replace(file, weights)
-
-
-def _copy(source: str, target: str) -> None:
-    shutil.copyfile(source, target)
-    _sync(target)
-
-
-def _replace(file: Path, weights: Mapping[str, Tensor]) -> None:
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    with safe_open(file, framework="pt") as stored:
-        metadata = stored.metadata()
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}
-    changed = {
-        name: weights[name].to(old.dtype).cpu().contiguous()
-        for name, old in tensors.items()
-        if name in weights and not weights[name].cpu().equal(old)
-    }
-    if changed:
-        save_file({**tensors, **changed}, file, metadata)
-        _sync(file)
-
-
-def _sync(file: str | Path) -> None:
-    handle = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -19,11 +19,20 @@ def imgtool_components() -> Iterable[Component]:
         ("prune.wanda", "PruneWanda"),
         ("prune.dsnot", "PruneDsnot"),
         ("prune.magnitude", "PruneMagnitude"),
+        ("prune.l1", "PruneL1"),
     ):
         yield Component("maker", name, f"imgtool_prune.makers:{attribute}")
+    for family, where, summary in (
+        ("UNet2DConditionModel", "unet:UNet", "UNets of Stable Diffusion 1, 2 and XL"),
+        ("SD3Transformer2DModel", "sd3:SD3", "transformers of Stable Diffusion 3 and 3.5"),
+        ("FluxTransformer2DModel", "flux:Flux", "transformers of FLUX.1"),
+    ):
+        for name in (family, f"Pruned{family}"):
+            yield Component("prune-architecture", name, f"imgtool_prune.{where}", summary)
+    # generate.diffusers imports what is named here when a model folder asks for it, nothing else.
     yield Component(
-        "prune-architecture",
-        "UNet2DConditionModel",
-        "imgtool_prune.unet:UNet",
-        "UNets of Stable Diffusion 1, 2 and XL",
+        "diffusers-classes",
+        "imgtool_prune.compact",
+        "imgtool_prune.compact:__all__",
+        "denoisers that have lost heads and neurons",
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from imgtool_prune.architectures import Unit
     from imgtool_prune.calibration import Calibration
     from imgtool_prune.choosing import Choice
+    from imgtool_prune.layout import Layout
     from imgtool_prune.methods import Method
     from imgtool_prune.packages import Facts
     from imgtool_prune.patterns import MaskPattern
@@ -40,11 +41,13 @@ class Result:
     ----------
     weights : by their name in the denoiser's state.
     found : for the report, what was asked for instead of a sparsity and what met it.
+    layout : heads and neurons whose columns are zero now.
     """
 
     weights: dict[str, Tensor]
     facts: Facts
     found: Mapping[str, Any] = field(default_factory=dict)
+    layout: Layout = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,3 +140,43 @@ class Pruning:
 
     def _pruner(self, patterns: Mapping[str, MaskPattern]) -> Pruner:
         return Pruner(Masking(self.method, patterns), self.calibration, self.notes)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Pruning single weights, as far as asked or as far as a target allows.
+
+    Attributes
+    ----------
+    held_out : prompts to measure the target's loss with.
+    spread : as in `Pruning`.
+    """
+
+    method: Method
+    choice: Choice
+    source: Source
+    target: Target | None = None
+    held_out: Sequence[str] = ()
+    spread: float | None = None
+
+    @property
+    def units(self) -> list[Unit]:
+        """Whose layers are solved for."""
+        return self.choice.units
+
+    def run(
+        self, packages: Sequence[Sequence[Unit]], calibration: Calibration, notes: Path
+    ) -> Result:
+        """Prune `packages`; finished ones lie in the folder `notes`.
+
+        Raises
+        ------
+        BadParams : the target cannot be met.
+        StageFailed : a layer saw no input, or cannot be pruned.
+        """
+        pruning = Pruning(self.method, self.choice, packages, calibration, notes, self.spread)
+        if self.target is None:
+            return pruning.run()
+        if self.target.kind == "loss":
+            return pruning.run_to_loss(self.target, self.held_out)
+        return pruning.run_to_cost(self.target, self.source)

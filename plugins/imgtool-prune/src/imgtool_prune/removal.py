@@ -34,7 +34,7 @@ class Removed:
 
     weights: list[Tensor]
     gone: list[list[int]]
-    facts: list[Mapping[str, float]] = field(default_factory=list)
+    facts: Sequence[Mapping[str, float]] = field(default_factory=list)
 
 
 class Removal(ABC):
