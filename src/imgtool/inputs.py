@@ -23,7 +23,7 @@ TEXTS = {".txt"}
 TABLES = {".csv", ".jsonl"}
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 STORES = {".zarr"}
-SUFFIXES = TEXTS | TABLES | PICTURES | STORES | {".json", ".toml", ".npy"}
+SUFFIXES = TEXTS | TABLES | PICTURES | STORES | {".json", ".toml", ".npy", ".pfm"}
 ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 Row = dict[str, Any]
@@ -256,13 +256,17 @@ def _cell(name: str, value: str, where: str) -> object:
 def bind(rows: Iterable[Row], bound: Mapping[str, str]) -> Iterator[Row]:
     """`rows` with each field of `bound` read from its file or taken as a value.
 
-    A picture is the same for every row. A text file gives row i its line i.
+    A picture is the same for every row, and what it says of its field too, such as `depth_kind`. A
+    text file gives row i its line i.
 
     Raises
     ------
     InputMissing, InputUnreadable, UsageError : as the names say.
     """
-    fixed = {name: _bound_value(name, value) for name, value in bound.items()}
+    fixed: Row = {}
+    for name, value in bound.items():
+        fixed[name], told = _bound_value(name, value)
+        fixed = {**told, **fixed}
     columns = {n: iter(v) for n, v in fixed.items() if isinstance(v, list)}
     for row in rows:
         values = {name: value for name, value in fixed.items() if name not in columns}
@@ -274,15 +278,16 @@ def bind(rows: Iterable[Row], bound: Mapping[str, str]) -> Iterator[Row]:
         yield {**row, **values}
 
 
-def _bound_value(name: str, value: str) -> Any:
+def _bound_value(name: str, value: str) -> tuple[Any, dict[str, str]]:
+    """What is bound, and texts that come with it."""
     field = KNOWN.get(name)
     if field is None or not field.is_array:
         if is_path(value) and Path(value).is_file():
-            return list(_nonempty(Path(value)))
-        return int(value) if field is not None and field.kind is Kind.INTEGER else value
+            return list(_nonempty(Path(value))), {}
+        return int(value) if field is not None and field.kind is Kind.INTEGER else value, {}
     path = Path(value)
     if not path.is_file():
         raise InputMissing(f"no such file: {value!r}", f"--{name.replace('_', '-')} takes a file")
-    from imgtool.pictures.read import read_array
+    from imgtool.pictures.read import read_map
 
-    return read_array(path, field)
+    return read_map(path, field)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from imgtool.api import BadParams, Batch, ModelUnusable, Runtime
+from imgtool.cli.main import run
 from imgtool.registry import Registry
 from imgtool_defocus.depth_stage import Auto, DepthParams
 from imgtool_defocus.tiny import save_depth
@@ -255,3 +257,34 @@ def test_depth_that_is_no_number_fails_its_row_by_name(opened: Open) -> None:
 
     assert made.ids == ()
     assert "NaN" in made.failures["0"].reason
+
+
+def test_the_command_writes_depth_that_defocus_reads(
+    folder: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMGTOOL_PLUGINS", "imgtool-defocus")
+    Image.fromarray(picture()).save("photo.png")
+    words = ["depth", "photo.png", "--model", str(folder("glpn")), "--device", "cpu", "-o"]
+    statuses = [run([*words, f"d.{suffix}"]) for suffix in ("png", "npy", "ply", "jpg")]
+    capfd.readouterr()
+    done = run(["defocus", "photo.png", "--depth", "d.png", "--json"])
+
+    assert (statuses, done) == ([0, 0, 0, 2], 0)
+    row = json.loads(capfd.readouterr().out)
+    assert (row["depth_kind"], row["defocus"]["depth_kind"]) == ("metric", "metric")
+    assert np.load("d.npy").shape == (HEIGHT, WIDTH)
+
+
+def test_the_default_is_one_line_where_its_weights_are_not_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMGTOOL_PLUGINS", "imgtool-defocus")
+    Image.fromarray(picture()).save("photo.png")
+
+    assert run(["depth", "photo.png", "-o", "d.png"]) != 0
+    assert "'tabletop/depth'" in capfd.readouterr().err.splitlines()[0]

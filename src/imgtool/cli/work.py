@@ -72,11 +72,11 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
 
         show_plan(plan(request, registry, seconds_per_row()), output)
         return Status.DONE
-    check_output(options)
+    outlets = file_outlets(options, stages, registry)
     files = [*job.source.files, *job.files]
     deps = _deps_file(ctx, options, files)
     with in_use(request.store):
-        outlets = _outlets(request, options, output)
+        outlets += _shown(output)
         if not stages and job.source.is_committed:
             status = _hand_on(job, request, outlets, output)
         else:
@@ -160,16 +160,33 @@ def _decoder(job: Job, registry: Registry) -> dict[str, object]:
     return {}
 
 
-def check_output(options: RunOptions) -> None:
-    """Refuse a place that cannot be written before anything is loaded."""
+def file_outlets(
+    options: RunOptions, stages: Sequence[StageUse], registry: Registry
+) -> list[Outlet]:
+    """What goes to files. A place that cannot be written is refused before anything is loaded."""
+    outlets: list[Outlet] = []
+    if options.output:
+        from imgtool.ui.exports import PictureOutlet
+
+        exporters = {item.name: item for item in registry.components("exporter")}
+        which = result_field(stages, registry)
+        outlets.append(PictureOutlet(options.output, options.metadata, which, exporters))
     if options.sheet:
-        from imgtool.ui.exports import check_pattern
+        from imgtool.ui.exports import SheetOutlet, check_pattern
 
         check_pattern(str(options.sheet))
-    if options.output:
-        from imgtool.ui.exports import check_pattern
+        outlets.append(SheetOutlet(options.sheet))
+    return outlets
 
-        check_pattern(options.output)
+
+def result_field(stages: Sequence[StageUse], registry: Registry) -> str:
+    """The field that files are made of: `image`, unless the last stage gives one map instead."""
+    if not stages:
+        return "image"
+    gives = registry.spec("stage", stages[-1].use).produces
+    maps = [item.name for item in gives if item.dims == ("H", "W")]
+    is_picture = any(item.name in ("image", "latents") for item in gives)
+    return "image" if is_picture or len(maps) != 1 else maps[0]
 
 
 def _run(
@@ -227,25 +244,17 @@ def _hand_on(job: Job, request: RunRequest, outlets: Sequence[Outlet], output: O
     return Status.DONE
 
 
-def _outlets(request: RunRequest, options: RunOptions, output: Output) -> list[Outlet]:
+def _shown(output: Output) -> list[Outlet]:
+    """What goes to stdout."""
     from imgtool.ui.outlets import Collected, RowsOutlet, StreamOutlet
 
-    outlets: list[Outlet] = []
-    if options.output:
-        from imgtool.ui.exports import PictureOutlet
-
-        outlets.append(PictureOutlet(options.output, options.metadata))
-    if options.sheet:
-        from imgtool.ui.exports import SheetOutlet
-
-        outlets.append(SheetOutlet(options.sheet))
     if output.mode == "json":
-        outlets.append(RowsOutlet(sys.stdout))
-    elif output.mode == "stream":
-        outlets.append(StreamOutlet(sys.stdout))
-    elif output.mode == "table":
-        outlets.append(Collected(limit=output.table_rows, images=output.previews))
-    return outlets
+        return [RowsOutlet(sys.stdout)]
+    if output.mode == "stream":
+        return [StreamOutlet(sys.stdout)]
+    if output.mode == "table":
+        return [Collected(limit=output.table_rows, images=output.previews)]
+    return []
 
 
 def _deps_file(ctx: click.Context, options: RunOptions, files: Sequence[Path]) -> DepsFile | None:

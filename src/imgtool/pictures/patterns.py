@@ -1,4 +1,4 @@
-"""Where pictures go: `out/{id}-{seed}.png`, `x.jpg[Q=90]`, a folder, one file."""
+"""Where results go: `out/{id}-{seed}.png`, `x.jpg[Q=90]`, `d.png[field=depth]`, a folder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from imgtool.errors import OutputUnwritable, UsageError, near
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+FORMATS = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".npy": "NPY", ".pfm": "PFM",
+}  # fmt: skip
 OPTIONS = {
     "PNG": {"compression": (0, 9)},
     "JPEG": {"Q": (1, 100), "subsampling": (0, 2), "progressive": (0, 1)},
     "WEBP": {"Q": (1, 100), "lossless": (0, 1), "method": (0, 6)},
 }
+WHICH = "field"
 FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*?)(?::(\.?\d+[a-z]?|0?\d*d))?\}")
 SLUG = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -29,13 +32,15 @@ class Pattern:
     Attributes
     ----------
     template : path with `{field}` or `{field:.40}` (the first 40 letters) in it.
-    format : Pillow's name of the file format.
+    format : Pillow's name of the file format, `NPY`, `PFM`, or the name of an exporter.
     options : writer options, all whole numbers.
+    which : the field to write; empty: whatever the command's end is.
     """
 
     template: str
     format: str
     options: Mapping[str, int] = field(default_factory=dict)
+    which: str = ""
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -74,8 +79,10 @@ def _slug(value: object, form: str | None) -> str:
     return text[:limit].strip("-.") or "row"
 
 
-def parse_pattern(text: str) -> Pattern:
+def parse_pattern(text: str, exporters: Collection[str] = ()) -> Pattern:
     """The pattern that `-o` was given; a folder means `{id}.png` in it.
+
+    `exporters` are the suffixes, without their dot, that plugins write.
 
     Raises
     ------
@@ -88,22 +95,26 @@ def parse_pattern(text: str) -> Pattern:
     if body.endswith("/") or Path(body).is_dir() or not Path(body).suffix:
         body = f"{body.rstrip('/') or '.'}/{{id}}.png"
     suffix = Path(body).suffix.lower()
-    if suffix not in FORMATS:
-        raise UsageError(f"output {text!r}: cannot write {suffix!r}", f"Known: {' '.join(FORMATS)}")
-    kind = FORMATS[suffix]
-    return Pattern(body, kind, _options(text, kind, given))
+    kinds = {**FORMATS, **{f".{name}": name for name in exporters}}
+    if suffix not in kinds:
+        raise UsageError(f"output {text!r}: cannot write {suffix!r}", f"Known: {' '.join(kinds)}")
+    kind = kinds[suffix]
+    pieces = (piece.strip().partition("=") for piece in given.split(",") if piece.strip())
+    parts = {name: value for name, _, value in pieces}
+    which = parts.pop(WHICH, "")
+    return Pattern(body, kind, _options(text, kind, parts), which)
 
 
-def _options(text: str, kind: str, given: str) -> dict[str, int]:
+def _options(text: str, kind: str, given: Mapping[str, str]) -> dict[str, int]:
     options: dict[str, int] = {}
-    for part in filter(None, (piece.strip() for piece in given.split(","))):
-        name, _, value = part.partition("=")
-        if name not in OPTIONS[kind]:
+    known = OPTIONS.get(kind, {})
+    for name, value in given.items():
+        if name not in known:
             raise UsageError(
                 f"output {text!r}: {kind} has no option {name!r}",
-                f"{near(name, OPTIONS[kind])}Options: {', '.join(OPTIONS[kind])}",
+                f"{near(name, known)}Options: {', '.join([*known, WHICH])}",
             )
-        low, high = OPTIONS[kind][name]
+        low, high = known[name]
         number = {"": 1, "true": 1, "false": 0}.get(value, value)
         if not str(number).isdigit() or not low <= int(number) <= high:
             raise UsageError(f"output {text!r}: {name} takes a whole number from {low} to {high}")

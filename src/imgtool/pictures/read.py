@@ -133,16 +133,19 @@ def _of_inks(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB") if made is None else made
 
 
-def read_array(path: Path, field: Field) -> Any:
-    """The array that a file holds for `field`: `.npy` as it is, pictures by the field's kind.
+def read_map(path: Path, field: Field) -> tuple[Any, dict[str, str]]:
+    """The array that a file holds for `field`, and the texts that it says belong to it.
 
-    `image` is RGB uint8; any other two-dimensional field is grey, 0 to 1 float32.
+    `.npy` and `.pfm` are taken as they are. Of pictures, `image` is RGB uint8; any other
+    two-dimensional field is what the picture says its greys mean, else 0 to 1 float32.
 
     Raises
     ------
     InputUnreadable : the file holds something else.
     """
     import numpy as np
+
+    from imgtool.pictures.maps import decode_png, read_pfm
 
     if path.suffix.lower() == ".npy":
         try:
@@ -152,20 +155,24 @@ def read_array(path: Path, field: Field) -> Any:
                 raise ValueError(f"{array.nbytes} bytes are too many")
         except Exception as err:  # noqa: BLE001 - NumPy's reader raises many kinds for such a header
             raise InputUnreadable(f"{str(path)!r} is no plain array: {err}") from None
-        if field.dims and array.ndim != len(field.dims):
-            raise InputUnreadable(
-                f"{str(path)!r} has shape {array.shape}; {field.name} is {'×'.join(field.dims)}"
-            )
-        return _as_dtype(np.array(array), field, path)
+        return _as_field(np.array(array), field, path), {}
+    if path.suffix.lower() == ".pfm":
+        return _as_field(read_pfm(path, _bytes_of(path)), field, path), {}
     if field.name == "image":
-        return read_picture(path)
+        return read_picture(path), {}
     grey = open_picture(path)
+    if (found := decode_png(grey, field.name)) is not None:
+        return found
     deep = grey.mode.startswith("I") or grey.mode == "F"
     values = np.asarray(grey if deep else grey.convert("L"), dtype=np.float32)
-    return values / (65535.0 if grey.mode.startswith("I") else 1.0 if deep else 255.0)
+    return values / (65535.0 if grey.mode.startswith("I") else 1.0 if deep else 255.0), {}
 
 
-def _as_dtype(array: Any, field: Field, path: Path) -> Any:
+def _as_field(array: Any, field: Field, path: Path) -> Any:
+    if field.dims and array.ndim != len(field.dims):
+        raise InputUnreadable(
+            f"{str(path)!r} has shape {array.shape}; {field.name} is {'×'.join(field.dims)}"
+        )
     if not field.dtype:
         return array
     if array.dtype.kind not in "biuf":

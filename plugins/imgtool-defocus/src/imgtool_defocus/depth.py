@@ -63,6 +63,12 @@ def fitted(values: Tensor, height: int, width: int) -> Tensor:
     return interpolate(values[None, None], size=(height, width), mode="nearest-exact")[0, 0]
 
 
+def known(values: Tensor, kind: str) -> Tensor:
+    """Where a map of `kind` is a depth: finite and, in metres, positive."""
+    finite = values.isfinite()
+    return finite & (values > 0) if kind == METRIC else finite
+
+
 def metres(values: Tensor, kind: str, near_m: float, far_m: float) -> tuple[Tensor, float]:
     """Metres > 0 of a map of `kind`, and the share of its pixels that was filled from others.
 
@@ -73,14 +79,12 @@ def metres(values: Tensor, kind: str, near_m: float, far_m: float) -> tuple[Tens
     ------
     ValueError : more than half of the values are no depth.
     """
-    known = values.isfinite()
-    if kind == METRIC:
-        known &= values > 0
-    holes = 1.0 - float(known.double().mean())
+    here = known(values, kind)
+    holes = 1.0 - float(here.double().mean())
     if holes > MOST_HOLES:
         raise ValueError(f"{holes:.0%} of the depth is not finite and positive")
     if holes:
-        values = filled(values, known)
+        values = filled(values, here)
     if kind == METRIC:
         return values, holes
     low, high = robust_range(values)

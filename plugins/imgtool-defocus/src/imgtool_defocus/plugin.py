@@ -1,4 +1,4 @@
-"""What this plugin registers: two stages, lens models and depth backends."""
+"""What this plugin registers: two stages, lens models, depth backends, an exporter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def imgtool_components() -> Iterable[Component]:
-    """The stages, renderers by name for `lens_model`, and what runs models of depth."""
+    """The stages, renderers by name for `lens_model`, what runs models of depth, and PLY."""
     yield Component("stage", "defocus.thinlens", "imgtool_defocus.stage:ThinLens")
     yield Component("stage", "depth.auto", "imgtool_defocus.depth_stage:Auto")
     for name, module, summary in (
@@ -26,3 +26,10 @@ def imgtool_components() -> Iterable[Component]:
         ("gather", "Every pixel averages its disc; simple and differentiable"),
     ):
         yield Component("lens", name, f"imgtool_defocus.{name}:render", summary)
+    yield Component(
+        "exporter",
+        "ply",
+        "imgtool_defocus.pointcloud:encode",
+        "A picture and its depth as coloured points",
+        {"fields": "image depth"},
+    )
