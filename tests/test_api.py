@@ -14,7 +14,7 @@ BadParams Batch Bounds BudgetEnded Choices Component EndpointDown Failure Field 
 InputEmpty InputMissing InputUnreadable Kind Maker MissingField ModelRef ModelUnusable
 NeedsConsent OutOfMemory OutputUnwritable PathTo Row RowError Runtime Scope Stage StageFailed
 StageRef UnknownComponent as_json attention cache_dir concatenate derive_seed hookimpl optional
-score contact_sheet current_registry run_rows stored_rows validate write_file
+score Shown contact_sheet current_registry run_rows stored_rows validate write_file
 """.split()
 
 HOOKS = {

@@ -16,7 +16,7 @@ PIPELINE = {"pipeline", "pipeline_model", "pipeline_check", "pipeline_file"}
 # a module may import its own layer and those below
 LAYERS = [
     {"errors", "paths"},
-    {"fields", "batch", "stages", "components", "specs"},
+    {"fields", "batch", "stages", "components", "specs", "shown"},
     {"declared", "hookspecs", "params", "specdump", "spec_cache", "specrun", "registry", "store",
      "runtime", "toml_lines", "pictures"},
     {*PIPELINE, "engine", "stream", "builtin", "inputs", "recipe", "unnamed"},

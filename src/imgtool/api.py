@@ -42,6 +42,7 @@ from imgtool.fields import (
     score,
 )
 from imgtool.hookspecs import hookimpl
+from imgtool.shown import Shown
 from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage, StageRef
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ __all__ = [
     "Choices", "Component", "EndpointDown", "Failure", "Field", "Help", "ImgtoolError",
     "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker", "MissingField", "ModelRef",
     "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable", "PathTo", "Row", "RowError",
-    "Runtime", "Scope", "Stage", "StageFailed", "StageRef", "UnknownComponent", "as_json",
+    "Runtime", "Scope", "Shown", "Stage", "StageFailed", "StageRef", "UnknownComponent", "as_json",
     "attention", "cache_dir", "concatenate", "contact_sheet", "current_registry", "derive_seed",
     "hookimpl", "optional", "run_rows", "score", "stored_rows", "validate", "write_file",
 ]  # fmt: skip

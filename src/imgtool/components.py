@@ -21,8 +21,8 @@ class Component:
 
     Attributes
     ----------
-    kind : `stage`, `maker`, `model`, `engine`, `exporter`, `command`, `train`, `bench`, or a kind
-        that plugins define for each other.
+    kind : `stage`, `maker`, `model`, `engine`, `exporter`, `command`, `train`, `bench`, `show`, or
+        a kind that plugins define for each other.
     name : name in commands and pipelines; a stage's id.
     where : `package.module:Attr` or `/path/to/file.py:Attr`, imported when used; for a model
         `package:folder`.

@@ -12,6 +12,7 @@ PLUGIN = """
         yield Component("stage", "keep.toy", f"{where}:Keep", "Draw beside a file.")
         yield Component("maker", "carve.toy", f"{where}:Carve", "Make a model of nothing.")
         yield Component("train", "toy", "toy_stages.commands:train", "Train nothing.")
+        yield Component("show", "model.json", "toy_stages.commands:weigh", "How heavy it is.")
         yield Component("model", "pebble", "toy_stages:weights", "A stone.", {"task": "toy"})
 
     @hookimpl
@@ -123,6 +124,15 @@ COMMANDS = """
     @click.option("--smoke", is_flag=True)
     def train(smoke):
         click.echo("trained" + (" quickly" if smoke else ""))
+
+    def weigh(folder):
+        import json
+        import numpy as np
+        from imgtool.api import Shown
+        model = json.loads((folder / "model.json").read_text())
+        rows = [(gram, "stone") for gram in range(model["weight"])]
+        picture = np.full((4, 8, 3), 200, np.uint8) if rows[1:] else None
+        return Shown(model, [("weight", model["weight"])], ("gram", "of"), rows, picture)
 """
 
 FILES = {"plugin.py": PLUGIN, "stages.py": STAGES, "commands.py": COMMANDS}

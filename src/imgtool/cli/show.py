@@ -1,9 +1,10 @@
-"""`imgtool show`: a store, a stream, a picture or a pipeline, for people.
+"""`imgtool show`: a store, a stream, a picture, what a maker made or a pipeline, for people.
 
 Examples
 --------
 imgtool show runs.zarr
 imgtool show out/0.png
+imgtool show slim/ -o layers.png
 imgtool show portrait
 """
 
@@ -16,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgtool.cli.output import PREVIEWS, TABLE_ROWS, Output
-from imgtool.errors import InputMissing
+from imgtool.errors import InputMissing, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from imgtool.cli.stored import Stored
+    from imgtool.shown import Shown
 
 SCHEMA = "imgtool.picture/1"
+SHOWABLE = "Name a store, a picture, what a maker made or a pipeline"
 
 
 @click.command()
@@ -38,16 +41,35 @@ SCHEMA = "imgtool.picture/1"
     help="Rows to show.  [default: 20]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one row a line.")
+@click.option(
+    "-o",
+    "--output",
+    "chart",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the chart of what a maker made here.",
+)
 @click.pass_context
 def show(
-    ctx: click.Context, what: str, run: str | None, label: str | None, limit: int, as_json: bool
+    ctx: click.Context,
+    what: str,
+    run: str | None,
+    label: str | None,
+    limit: int,
+    as_json: bool,
+    chart: Path | None,
 ) -> None:
-    """Show WHAT: a store, a picture, a pipeline's name, or '-' for an upstream's stream."""
+    """Show WHAT: a store, a picture, a folder that a maker made, a pipeline's name, or '-' for an
+    upstream's stream.
+    """
     from imgtool import inputs
 
     output = Output.plain(as_json)
     path = Path(what)
-    if what == "-":
+    if (shown := _shown(ctx, path)) is not None:
+        show_folder(shown, output, limit, chart)
+    elif chart is not None:
+        raise UsageError(f"{what!r} has no chart", "Leave -o out, or name a folder that has one")
+    elif what == "-":
         show_stream(output, limit)
     elif inputs.is_store(what):
         from imgtool.cli.stored import last_batches
@@ -57,6 +79,50 @@ def show(
         show_picture(path, output)
     else:
         _show_pipeline(ctx, what, output)
+
+
+def _shown(ctx: click.Context, path: Path) -> Shown | None:
+    """What a plugin says of a folder; None where it is no folder or none knows it."""
+    if not path.is_dir():
+        return None
+    from imgtool.cli.loaded import load_registry
+
+    registry = load_registry(ctx)
+    known = [each.name for each in registry.components("show") if (path / each.name).is_file()]
+    return registry.resolve("show", known[0])(path) if known else None
+
+
+def show_folder(shown: Shown, output: Output, limit: int, chart: Path | None = None) -> None:
+    """Facts, a table and a picture of a folder, or its JSON document.
+
+    Raises
+    ------
+    UsageError : a chart is to be written, and there is none.
+    OutputUnwritable : it cannot be.
+    """
+    if chart is not None:
+        if shown.picture is None:
+            raise UsageError("this folder has no chart", "Leave -o out")
+        _write_chart(shown.picture, chart)
+    if output.mode == "json":
+        output.json(shown.document)
+        return
+    output.rows(("what", "value"), shown.facts)
+    if shown.rows:
+        output.line()
+        output.rows(shown.columns, shown.rows[:limit])
+    if len(shown.rows) > limit:
+        output.line(f"… {len(shown.rows) - limit} more; --rows {len(shown.rows)} shows all")
+    if shown.picture is not None:
+        output.pictures([shown.picture])
+
+
+def _write_chart(picture: Any, path: Path) -> None:
+    from imgtool.pictures.metadata import Level
+    from imgtool.pictures.patterns import parse_pattern
+    from imgtool.pictures.writer import encode, write_unless_equal
+
+    write_unless_equal(path, encode(picture, parse_pattern(str(path)), Level.NONE, {}, {}))
 
 
 def show_rows(stored: Stored, output: Output, limit: int) -> None:
@@ -150,4 +216,6 @@ def _show_pipeline(ctx: click.Context, what: str, output: Output) -> None:
     looks_like_path = "/" in what and ".toml" not in what
     if looks_like_path and not Path(what).exists():
         raise InputMissing(f"there is no file {what!r}")
+    if looks_like_path and Path(what).is_dir():
+        raise UsageError(f"no plugin knows what the folder {what!r} holds", SHOWABLE)
     show_pipeline(ctx, load_pipeline(what, load_registry(ctx)), output)
