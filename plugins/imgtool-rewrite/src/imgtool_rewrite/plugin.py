@@ -18,6 +18,7 @@ def imgtool_components() -> Iterable[Component]:
     yield Component("stage", "rewrite.genpilot", "imgtool_rewrite.genpilot.stage:GenPilot")
     yield Component("stage", "rewrite.negative", "imgtool_rewrite.negative:Negative")
     yield Component("stage", "rewrite.weights", "imgtool_rewrite.weighted:Weights")
+    yield Component("stage", "rewrite.peo", "imgtool_rewrite.peo.stage:Peo")
     yield Component(
         "chat",
         "replay",
