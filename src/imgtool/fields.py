@@ -34,7 +34,7 @@ class Field:
     dims : dimension names of one row's array, such as `("C", "h", "w")`; empty for scalars.
     dtype : numpy dtype name of an array field; empty: any dtype, kept as it comes.
     summary : what it holds, with units.
-    optional : consumed where it exists, not demanded.
+    optional : consumed where it exists, not demanded; produced for some rows, not for all.
     """
 
     name: str

@@ -46,7 +46,7 @@ class Enlarging(Stage[P]):
     """
 
     consumes = (IMAGE, optional(ALPHA))
-    produces = (IMAGE, ALPHA, FACTS)
+    produces = (IMAGE, optional(ALPHA), FACTS)
 
     target: Target
     place: tuple[int, int] = (0, 1)
@@ -80,7 +80,8 @@ class Enlarging(Stage[P]):
             images.append(image)
             alphas.append(alpha)
             facts.append(said)
-        return batch.with_columns(image=images, alpha=alphas, sr=facts).fail(odd)
+        found = {} if all(alpha is None for alpha in alphas) else {"alpha": alphas}
+        return batch.with_columns(image=images, sr=facts, **found).fail(odd)
 
     def _row(self, row: Row) -> tuple[np.ndarray, np.ndarray | None, dict[str, object]]:
         image: Any = row["image"]
