@@ -36,3 +36,9 @@ def imgtool_components() -> Iterable[Component]:
         "imgtool_prune.compact:__all__",
         "denoisers that have lost heads and neurons",
     )
+    yield Component(
+        "show",
+        "prune_report.json",
+        "imgtool_prune.showing:shown",
+        "Error and sparsity by layer of a pruned model",
+    )
