@@ -139,6 +139,9 @@ def test_a_kind_given_counts_and_one_unknown_fails(registry: Registry) -> None:
     ({"focus_at": "4cm"}, "--focus-at 4cm is nearer than --focal-length 50mm"),
     ({"sensor": "film"}, "--sensor: 'film' is no sensor"),
     ({"near": "9m", "far": "2m"}, "--near 9m is not nearer than --far 2m"),
+    ({"rack": "1m..2m"}, "--rack: '1m..2m' is no rack"),
+    ({"rack": "4cm..2m:3"}, "--rack 4cm..2m:3 begins nearer than the focal length"),
+    ({"rack": "1m..2m:3", "f_numbers": (2.0,)}, "two series"),
 ])  # fmt: skip
 def test_values_that_mean_nothing_are_refused_before_anything_runs(
     registry: Registry, params: dict[str, str], reason: str
@@ -173,3 +176,36 @@ def test_the_command_takes_a_picture_and_its_depth(
     assert "needs the field 'depth'" in capfd.readouterr().err
     with Image.open("out.png") as shown:
         assert shown.size == (WIDTH, HEIGHT)
+
+
+def test_a_series_of_apertures_is_a_child_for_each_and_each_as_if_alone(registry: Registry) -> None:
+    settings: dict[str, Any] = {"focus_at": "1m", "focal_length": "85mm"}
+    torn = np.full((HEIGHT, WIDTH), np.nan, dtype=np.float32)
+    series = opened(registry, f_numbers=(1.4, 5.6, 32.0), **settings)
+    made = series.process(batch(torn, halves()))
+    alone = opened(registry, f_number=5.6, **settings).process(batch(halves()))
+
+    assert (made.ids, made.parents) == (("1.0", "1.1", "1.2"), ("1",) * 3)
+    assert list(made.failures) == ["0"]
+    np.testing.assert_array_equal(made.arrays("image")[1], alone.arrays("image")[0])
+    widest = [record["widest_coc"] for record in made["defocus"]]  # type: ignore[index, call-overload]
+    assert [wide * n for wide, n in zip(widest, (1.4, 5.6, 32.0), strict=True)] == pytest.approx(
+        [widest[0] * 1.4] * 3
+    )
+
+
+def test_a_rack_goes_from_one_distance_to_the_other(registry: Registry) -> None:
+    made = opened(registry, rack="1m..10m:3").process(batch(halves()))
+    found = [record["focus_m"] for record in made["defocus"]]  # type: ignore[index, call-overload]
+
+    assert found == pytest.approx([1.0, 2 / (1 + 0.1), 10.0])
+    near, _, far = made.arrays("coc")
+    assert (near[:, 0] == 0).all()
+    assert np.abs(far[:, -1]).max() < 1e-5
+
+
+def test_rows_that_all_fail_leave_an_empty_batch(registry: Registry) -> None:
+    torn = np.full((HEIGHT, WIDTH), np.nan, dtype=np.float32)
+    made = opened(registry, f_numbers=(2.0, 4.0)).process(batch(torn))
+
+    assert (made.ids, list(made.failures)) == ((), ["0"])

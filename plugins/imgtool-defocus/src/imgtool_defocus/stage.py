@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,11 +22,11 @@ from imgtool.api import (
     Stage,
     optional,
 )
-from imgtool_defocus.units import SENSORS, focus_of, metres_of, sensor_of
+from imgtool_defocus.units import SENSORS, Focus, focus_of, metres_of, rack_of, sensor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import TypeVar
+    from typing import TypeAlias, TypeVar
 
     import numpy as np
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from imgtool_defocus.thinlens import Camera, Exposure
 
     T = TypeVar("T")
+    Shot: TypeAlias = tuple[np.ndarray, np.ndarray, dict[str, object]]
 
 FACTS = Field("defocus", Kind.RECORD, summary="Every value of the lens, its focus and its range.")
 COMPONENT = "lens"
@@ -44,6 +46,9 @@ class ThinLensParams:
     """Parameters of `defocus.thinlens`."""
 
     f_number: Annotated[float, Help("F-number; smaller blurs more."), Bounds(0.5, 128)] = 2.8
+    f_numbers: Annotated[
+        tuple[float, ...], Help("F-numbers of a series: a picture for each."), Bounds(0.5, 128)
+    ] = ()
     focal_length: Annotated[str, Help("Focal length, such as 85mm.")] = "50mm"
     focus_at: Annotated[
         str,
@@ -52,6 +57,9 @@ class ThinLensParams:
             "what takes most of the middle."
         ),
     ] = "auto"
+    rack: Annotated[
+        str, Help("Focus from one distance to another: 1m..10m:24 for 24 pictures.")
+    ] = ""
     sensor: Annotated[
         str,
         Help("Sensor: a name, WxHmm or crop=1.5."),
@@ -88,7 +96,7 @@ class ThinLens(Stage[ThinLensParams]):
     produces = (IMAGE, COC, FACTS)
     check_params = MappingProxyType({"focus_at": "3m", "f_number": 1.4, "focal_length": "85mm"})
 
-    camera: Camera
+    cameras: list[Camera]
     model: LensModel
 
     def open(self, params: ThinLensParams, runtime: Runtime) -> None:
@@ -100,38 +108,36 @@ class ThinLens(Stage[ThinLensParams]):
         UnknownComponent : no plugin has this lens model.
         """
         self.params, self.runtime = params, runtime
-        self.camera = camera_of(params)
+        self.cameras = series_of(params)
         self.model = runtime.component(COMPONENT, params.lens_model)  # type: ignore[assignment]
 
     def process(self, batch: Batch) -> Batch:
-        """The picture through the lens, its blur discs, and what was used and found."""
-        columns: dict[str, list[Any]] = {"image": [], COC.name: [], FACTS.name: []}
+        """The picture through the lens, its blur discs, and what was used and found.
+
+        A series makes each row as many children.
+        """
+        taken: list[Any] = []
         odd: dict[str, Failure] = {}
         for row in batch:
-            values: Sequence[object] = (None, None, None)
             try:
-                values = self.runtime.halving(self._taken, [row], 1)[0]
+                taken.append(self.runtime.halving(self._taken, [row], 1)[0])
             except ValueError as err:
                 odd[row.id] = Failure(self.id, "RowError", str(err))
-            for column, value in zip(columns.values(), values, strict=True):
-                column.append(value)
-        return batch.with_columns(**columns).fail(odd)
+        done = batch.fail(odd)
+        children = done.expand([len(shots) for shots in taken])
+        shots = list(itertools.chain.from_iterable(taken))
+        names = (field.name for field in self.produces)
+        return children.with_columns(
+            **{name: [shot[at] for shot in shots] for at, name in enumerate(names)}
+        )
 
-    def _taken(self, rows: Sequence[Row]) -> list[tuple[np.ndarray, np.ndarray, dict[str, object]]]:
-        taken = [self._take(row) for row in rows]
-        return [
-            (
-                shot.code.mul(255.0).round().byte().permute(1, 2, 0).cpu().numpy(),
-                shot.coc.cpu().numpy(),
-                shot.facts,
-            )
-            for shot in taken
-        ]
+    def _taken(self, rows: Sequence[Row]) -> list[list[Shot]]:
+        return [self._series(row) for row in rows]
 
-    def _take(self, row: Row) -> Exposure:
+    def _series(self, row: Row) -> list[Shot]:
         import torch
 
-        from imgtool_defocus.thinlens import take
+        from imgtool_defocus.thinlens import scene_of, take
 
         device = self.runtime.torch_device
         image, depth = (
@@ -140,7 +146,33 @@ class ThinLens(Stage[ThinLensParams]):
         )
         kind = str(row.values.get(DEPTH_KIND.name) or "")
         with torch.inference_mode():
-            return take(self.camera, self.model, image.permute(2, 0, 1) / 255.0, depth, kind)
+            scene = scene_of(self.cameras[0], image.permute(2, 0, 1) / 255.0, depth, kind)
+            return [_arrays(take(camera, self.model, scene)) for camera in self.cameras]
+
+
+def _arrays(shot: Exposure) -> Shot:
+    image = shot.code.mul(255.0).round().byte().permute(1, 2, 0)
+    return image.cpu().numpy(), shot.coc.cpu().numpy(), shot.facts
+
+
+def series_of(params: ThinLensParams) -> list[Camera]:
+    """A camera for each picture that parameters ask of a row.
+
+    Raises
+    ------
+    BadParams : one of them means nothing, or a series is asked of both aperture and focus.
+    """
+    one = camera_of(params)
+    if params.f_numbers and params.rack:
+        raise BadParams("--f-numbers and --rack are two series", "Give one of them")
+    if params.f_numbers:
+        return [replace(one, f_number=f_number) for f_number in params.f_numbers]
+    if params.rack:
+        distances = _read("rack", rack_of, params.rack)
+        if min(distances) * 1000.0 <= one.focal_mm:
+            raise BadParams(f"--rack {params.rack} begins nearer than the focal length")
+        return [replace(one, focus=Focus(metres)) for metres in distances]
+    return [one]
 
 
 def camera_of(params: ThinLensParams) -> Camera:

@@ -41,6 +41,22 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """What cameras look at.
+
+    Attributes
+    ----------
+    code : [3, H, W], sRGB, 0..1. depth : [H, W], metres.
+    kind : of the map that the depth was read from. filled : share of its pixels that were holes.
+    """
+
+    code: Tensor
+    depth: Tensor
+    kind: str
+    filled: float
+
+
+@dataclass(frozen=True)
 class Exposure:
     """A picture that was taken.
 
@@ -55,8 +71,8 @@ class Exposure:
     facts: dict[str, object]
 
 
-def take(camera: Camera, model: LensModel, code: Tensor, values: Tensor, kind: str) -> Exposure:
-    """The picture that `camera` takes of what a sharp picture and its depth show.
+def scene_of(camera: Camera, code: Tensor, values: Tensor, kind: str) -> Scene:
+    """A sharp picture and its depth as `camera` takes them, whatever its aperture and focus.
 
     Parameters
     ----------
@@ -64,13 +80,24 @@ def take(camera: Camera, model: LensModel, code: Tensor, values: Tensor, kind: s
 
     Raises
     ------
-    ValueError : the depth does not fit the picture or is mostly holes, or the focus is outside the
-        picture or too near.
+    ValueError : the depth does not fit the picture or is mostly holes.
     """
     height, width = code.shape[-2:]
     kind = depths.kind_of(values, kind)
     fitted = depths.fitted(values, height, width)
     depth, filled = depths.metres(fitted, kind, camera.near_m, camera.far_m)
+    return Scene(code, depth, kind, filled)
+
+
+def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
+    """The picture that `camera` takes of a scene.
+
+    Raises
+    ------
+    ValueError : the focus is outside the picture or too near.
+    """
+    depth = scene.depth
+    height, width = depth.shape
     long, short = camera.sensor_mm
     sensor_mm = long if width >= height else short
     lens = Lens(camera.focal_mm, camera.f_number, _focus_m(camera.focus, depth), sensor_mm)
@@ -87,12 +114,12 @@ def take(camera: Camera, model: LensModel, code: Tensor, values: Tensor, kind: s
         "strength": lens.strength(width),
         "sharp_from_m": near,
         "sharp_to_m": _or_null(far),
-        "depth_kind": kind,
-        "filled": filled,
+        "depth_kind": scene.kind,
+        "filled": scene.filled,
         "clamped": clamped,
         "widest_coc": float(coc.abs().max()),
     }
-    shown = blur(model, code, coc, camera.aperture, camera.highlight_boost)
+    shown = blur(model, scene.code, coc, camera.aperture, camera.highlight_boost)
     return Exposure(shown, coc, facts)
 
 

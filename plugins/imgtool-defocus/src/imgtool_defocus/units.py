@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 METRES: Final = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254, "ft": 0.3048}
+MOST_RACK: Final = 4096
 LENGTH = re.compile(r"(?P<number>\d+\.?\d*|\.\d+)\s*(?P<unit>mm|cm|m|in|ft)?")
 PLACE = re.compile(r"(\d+\.?\d*|\.\d+)(%?)\s*,\s*(\d+\.?\d*|\.\d+)(%?)")
 SENSORS: Final = {
@@ -76,6 +77,22 @@ def focus_of(text: str) -> Focus:
 
 def _coordinate(number: str, unit: str) -> tuple[float, bool]:
     return (float(number) / 100.0, True) if unit else (float(number), False)
+
+
+def rack_of(text: str) -> list[float]:
+    """The distances, metres, that `1m..10m:24` means: even steps of inverse depth, as blur has.
+
+    Raises
+    ------
+    ValueError : it means none.
+    """
+    ends, colon, count = text.rpartition(":")
+    first, dots, last = ends.partition("..")
+    if not (colon and dots and count.isdigit() and MOST_RACK >= int(count) > 1):
+        raise ValueError(f"{text!r} is no rack of 2 to {MOST_RACK} steps such as 1m..10m:24")
+    near, far = 1.0 / metres_of(first), 1.0 / metres_of(last)
+    steps = int(count) - 1
+    return [1.0 / (near + (far - near) * step / steps) for step in range(steps + 1)]
 
 
 def sensor_of(text: str) -> tuple[float, float]:
