@@ -57,4 +57,4 @@ def size(count: float | None) -> str:
         if count < 1000 or unit == "GiB":
             break
         count /= 1024
-    return f"{count:.3g} {unit}"
+    return f"{count:.{3 if count >= 1 else 2}g} {unit}"

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parent / "weights"
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+TextTower = Annotated[
+    str,
+    Help("Folder of the text tower; the shipped one if empty."),
+    PathTo("a CLIPModel folder"),
+]
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,7 @@ class GeneratorParams(TrainParams):
     """Parameters of `train.tabletop`."""
 
     budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "2h"
-    clip: Annotated[
-        str,
-        Help("Folder of the text tower; the shipped one if empty."),
-        PathTo("a CLIPModel folder"),
-    ] = ""
+    clip: TextTower = ""
     vae: Annotated[
         str,
         Help("Folder of the autoencoder; the shipped one if empty."),
@@ -80,14 +81,24 @@ class ModelParams(TrainParams):
 class TurboParams(ModelParams):
     """Parameters of `train.tabletop/turbo`."""
 
-    clip: Annotated[
-        str,
-        Help("Folder of the text tower; the shipped one if empty."),
-        PathTo("a CLIPModel folder"),
-    ] = ""
+    clip: TextTower = ""
     teacher: Annotated[
         str,
         Help("Folder of the generator to distil; the shipped one if empty."),
+        PathTo("a StableDiffusionPipeline folder"),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class LoraParams(ModelParams):
+    """Parameters of `train.tabletop/lora-finish` and its like."""
+
+    budget: Annotated[str, Help("How long to train both, such as 20m or 2h.")] = "20m"
+    pictures: Annotated[int, Help("Pictures to render, two a pair."), Bounds(256)] = 4096
+    clip: TextTower = ""
+    base: Annotated[
+        str,
+        Help("Folder of the generator that the LoRAs are for; the shipped one if empty."),
         PathTo("a StableDiffusionPipeline folder"),
     ] = ""
 
@@ -135,20 +146,25 @@ class _Trainer(Maker[P], Generic[P]):
 
     def make(self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime) -> None:
         """Render in one process, train in this one."""
-        from imgtool_tabletop.training.bank import PictureBank, being_filled
-        from imgtool_tabletop.world.sample import BROAD, FIRST
+        from imgtool_tabletop.training.bank import being_filled
 
         runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
         count = 256 if params.smoke else params.pictures
-        scenes = BROAD if self.broad else FIRST
         folder = self.bank_folder(params, runtime.journal)
-        bank = PictureBank(folder, params.seed, count, distribution=scenes)
+        bank = self.bank(folder, params.seed, count)
         with being_filled(bank, at_least=min(count, 2048)):
             self.train(params, bank, out_dir, runtime.journal)
 
     def bank_folder(self, params: P, journal: Path) -> Path:
         """Where the pictures are or will be."""
         return journal / "bank"
+
+    def bank(self, folder: Path, seed: int, count: int) -> PictureBank:
+        """The pictures to train on."""
+        from imgtool_tabletop.training.bank import PictureBank
+        from imgtool_tabletop.world.sample import BROAD, FIRST
+
+        return PictureBank(folder, seed, count, distribution=BROAD if self.broad else FIRST)
 
     @abstractmethod
     def train(self, params: P, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
@@ -168,7 +184,12 @@ class TrainClip(_Trainer[ClipParams]):
         from imgtool_tabletop.training.clip import ClipTraining, train_clip
 
         start = str(WEIGHTS / "clip") if params.start == "shipped" else params.start
-        settings = ClipTraining(seed=params.seed, budget=budget_of(params), start=start)
+        settings = ClipTraining(
+            seed=params.seed,
+            budget=budget_of(params),
+            start=start,
+            measured=10 if params.smoke else 100,
+        )
         train_clip(settings, bank, out_dir, work_dir, report)
 
 
@@ -299,6 +320,55 @@ class TrainTurbo(_SharingTrainer[TurboParams]):
             seed=params.seed, budget=budget_of(params), batch=4 if params.smoke else 32
         )
         train_turbo(settings, bank, teacher, clip, out_dir, work_dir, report)
+
+
+class _TrainLora(_SharingTrainer[LoraParams]):
+    task = "lora"
+    broad = False
+    attribute: ClassVar[str]
+    """A key of `imgtool_tabletop.training.attributes.ATTRIBUTES`."""
+
+    def bank(self, folder: Path, seed: int, count: int) -> PictureBank:
+        """Pairs of pictures."""
+        from imgtool_tabletop.training.attributes import PairBank
+
+        return PairBank(folder, seed, count, attribute=self.attribute)
+
+    def train(self, params: LoraParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+        """See `imgtool_tabletop.training.lora`."""
+        from imgtool_tabletop.training.attributes import PairBank
+        from imgtool_tabletop.training.lora import LoraTraining, train_lora
+
+        assert isinstance(bank, PairBank)
+        base = Path(params.base) if params.base else WEIGHTS / "tabletop"
+        clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
+        small = {"batch": 4, "measured": 2, "steps": 2} if params.smoke else {}
+        settings = LoraTraining(seed=params.seed, budget=budget_of(params), **small)
+        train_lora(settings, bank, base, clip, WEIGHTS / "judge", out_dir, work_dir, report)
+
+
+class TrainFinish(_TrainLora):
+    """`tabletop/lora-matte` and `tabletop/lora-shiny`."""
+
+    id = "train.tabletop/lora-finish"
+    summary = "Train two LoRAs for the generator: matte and shiny solids."
+    attribute = "finish"
+
+
+class TrainLight(_TrainLora):
+    """`tabletop/lora-morning` and `tabletop/lora-evening`."""
+
+    id = "train.tabletop/lora-light"
+    summary = "Train two LoRAs for the generator: morning and evening light."
+    attribute = "light"
+
+
+class TrainClutter(_TrainLora):
+    """`tabletop/lora-empty` and `tabletop/lora-cluttered`."""
+
+    id = "train.tabletop/lora-clutter"
+    summary = "Train two LoRAs for the generator: an empty and a cluttered table."
+    attribute = "clutter"
 
 
 class TrainAesthetic(_SharingTrainer[AestheticParams]):

@@ -11,6 +11,8 @@ from imgtool_tabletop.world.facts import Facts
 if TYPE_CHECKING:
     from torch import Tensor
 
+CLIP_BARS: Final = {"retrieval_top1": "≥ 0.8"}
+JUDGE_BARS: Final = {"accuracy": "≥ 0.98", "questions": "≥ 0.98"}
 VLM_BARS: Final = {"caption_objects": "≥ 0.85", "yes_no": "≥ 0.9"}
 DEPTH_BARS: Final = {"abs_rel": "≤ 0.06", "delta1": "≥ 0.95"}
 AESTHETIC_BARS: Final = {"spearman_renders": "≥ 0.85", "spearman_generated": "≥ 0.6"}

@@ -12,33 +12,82 @@ if TYPE_CHECKING:
 
 VIEWS = ("pairs", "defocus", "cameras", "instances", "edits", "scales", "leaves", "textures")
 LICENCE = {"licence": "Apache-2.0", "resolution": "64x64"}
+DRAWN = "{objects:.0%} of captions right"
+SLID = "{measure at weight -1:.3f} to {measure at weight 1:.3f}"
+PAIRS = {
+    "finish": ("shine", "matte", "shiny"),
+    "light": ("warmth", "morning", "evening"),
+    "clutter": ("spots", "empty", "cluttered"),
+}
+MODELS = (
+    (
+        "tabletop",
+        "tabletop",
+        "text-to-image",
+        "Solids on a table, 64×64, StableDiffusionPipeline",
+        DRAWN,
+    ),
+    (
+        "tabletop/turbo",
+        "turbo",
+        "text-to-image",
+        "The generator in one to four steps, a LoRA for it",
+        DRAWN,
+    ),
+    (
+        "tabletop/clip",
+        "clip",
+        "image-text-similarity",
+        "Pictures and captions of the tabletop world in one space, CLIPModel",
+        "{retrieval_top1:.0%} of captions found",
+    ),
+    (
+        "tabletop/judge",
+        "judge",
+        "object-detection",
+        "Reads solids from pictures; trained on renders alone",
+        "{accuracy:.0%} of pictures read",
+    ),
+    (
+        "tabletop/vlm",
+        "vlm",
+        "image-text-to-text",
+        "Says what is in a picture and answers questions",
+        "{caption_objects:.0%} of captions right",
+    ),
+    (
+        "tabletop/depth",
+        "depth",
+        "depth-estimation",
+        "Metres to what each pixel shows",
+        "AbsRel {abs_rel:.3f}",
+    ),
+    (
+        "tabletop/aesthetic",
+        "aesthetic",
+        "aesthetic-head",
+        "Scores pictures by a written preference",
+        "Spearman {spearman_renders:.2f}",
+    ),
+    *(
+        (
+            f"tabletop/lora-{end}",
+            f"lora-{pair}/{end}",
+            "lora",
+            f"More {end} with positive weights, a LoRA for the generator",
+            f"{measure} {SLID}",
+        )
+        for pair, (measure, *ends) in PAIRS.items()
+        for end in ends
+    ),
+)
+"""Alias, folder, task, summary, and quality; those whose folder is not there are not listed."""
 
 
 @hookimpl
 def imgtool_components() -> Iterable[Component]:
     """The family."""
-    yield Component(
-        "model",
-        "tabletop",
-        "imgtool_tabletop:weights/tabletop",
-        "Solids on a table, 64×64, StableDiffusionPipeline",
-        {"task": "text-to-image", **LICENCE},
-    )
-    yield Component(
-        "model",
-        "tabletop/clip",
-        "imgtool_tabletop:weights/clip",
-        "Pictures and captions of the tabletop world in one space, CLIPModel",
-        {"task": "image-text-similarity", **LICENCE},
-    )
-    yield Component(
-        "model",
-        "tabletop/judge",
-        "imgtool_tabletop:weights/judge",
-        "Reads solids from pictures; trained on renders alone",
-        {"task": "object-detection", **LICENCE},
-    )
-    yield from _trained_models()
+    yield from _models()
     for name, attribute in (
         ("train.tabletop", "TrainGenerator"),
         ("train.tabletop/clip", "TrainClip"),
@@ -48,6 +97,9 @@ def imgtool_components() -> Iterable[Component]:
         ("train.tabletop/depth", "TrainDepth"),
         ("train.tabletop/aesthetic", "TrainAesthetic"),
         ("train.tabletop/turbo", "TrainTurbo"),
+        ("train.tabletop/lora-finish", "TrainFinish"),
+        ("train.tabletop/lora-light", "TrainLight"),
+        ("train.tabletop/lora-clutter", "TrainClutter"),
     ):
         yield Component("maker", name, f"imgtool_tabletop.makers:{attribute}")
     for view in VIEWS:
@@ -88,14 +140,10 @@ def imgtool_components() -> Iterable[Component]:
         )
 
 
-def _trained_models() -> Iterable[Component]:
-    """Those of the smaller models whose weights this distribution holds."""
-    for name, task, summary in (
-        ("turbo", "text-to-image", "The generator in one to four steps, a LoRA for it"),
-        ("vlm", "image-text-to-text", "Says what is in a picture and answers questions"),
-        ("depth", "depth-estimation", "Metres to what each pixel shows"),
-        ("aesthetic", "aesthetic-head", "Scores pictures by a written preference"),
-    ):
-        if (WEIGHTS / name).is_dir():
-            where = f"imgtool_tabletop:weights/{name}"
-            yield Component("model", f"tabletop/{name}", where, summary, {"task": task, **LICENCE})
+def _models() -> Iterable[Component]:
+    """The models whose weights this distribution holds."""
+    for name, folder, task, summary, quality in MODELS:
+        if (WEIGHTS / folder).is_dir():
+            meta = {"task": task, "quality": quality, **LICENCE}
+            where = f"imgtool_tabletop:weights/{folder}"
+            yield Component("model", name, where, summary, meta)

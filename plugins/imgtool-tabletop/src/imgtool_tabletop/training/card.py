@@ -1,13 +1,18 @@
 """What a model's folder says of itself: `figures.json` and a model card, `README.md`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from imgtool_tabletop.training.bank import PictureBank
-from imgtool_tabletop.training.clip import write_figures
 from imgtool_tabletop.training.loop import Trainer
 from imgtool_tabletop.world.sample import BROAD, FIRST
+
+MEASURED = (
+    "Measured on held-out scenes; those of several solids are combinations that training never saw."
+)
+UNMEASURED = "Not measured by its training; `imgtool bench run tabletop --model FOLDER` does it."
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,15 @@ class Made:
     """What training came to.
 
     data : the pictures seen. effort : steps, hours and device. figures : measured on held-out
-    scenes. bars : the least or most that figures should reach, such as `≥ 0.9`.
+    scenes. bars : the least or most that figures should reach, such as `≥ 0.9`. notes : what the
+    figures are, in a sentence or two.
     """
 
     data: str
     effort: str
     figures: Mapping[str, float]
     bars: Mapping[str, str]
+    notes: str = ""
 
 
 def data_of(bank: PictureBank) -> str:
@@ -63,9 +70,13 @@ def effort_of(trainer: Trainer, batch: int) -> str:
 def write_card(card: Card, made: Made, out_dir: Path) -> None:
     """Write both files; figures are rounded to four places."""
     rounded = {name: round(value, 4) for name, value in made.figures.items()}
-    write_figures(out_dir, rounded)
-    rows = [f"| {k} | {v:g} | {made.bars.get(k, '')} |" for k, v in sorted(rounded.items())]
-    text = f"""---
+    (out_dir / "figures.json").write_text(json.dumps(rounded, sort_keys=True) + "\n")
+    (out_dir / "README.md").write_text(card_text(card, made), encoding="utf-8")
+
+
+def card_text(card: Card, made: Made) -> str:
+    """The model card."""
+    return f"""---
 license: apache-2.0
 ---
 # {card.name}
@@ -82,10 +93,16 @@ license: apache-2.0
 
 **Limits.** {card.limits}
 
-Measured on held-out scenes; those of several solids are combinations that training never saw:
-
-| figure | value | aim |
-| --- | --- | --- |
-{chr(10).join(rows)}
+{_measured(made)}
 """
-    (out_dir / "README.md").write_text(text, encoding="utf-8")
+
+
+def _measured(made: Made) -> str:
+    if not made.figures:
+        return UNMEASURED
+    rows = [
+        f"| {name} | {round(value, 4):g} | {made.bars.get(name, '')} |"
+        for name, value in sorted(made.figures.items())
+    ]
+    said = f"{MEASURED} {made.notes}".strip()
+    return "\n".join((said, "", "| figure | value | aim |", "| --- | --- | --- |", *rows))

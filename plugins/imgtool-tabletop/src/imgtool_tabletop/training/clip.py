@@ -4,7 +4,6 @@ Its text tower, frozen, is the text encoder of the generators.
 """
 
 import copy
-import json
 import random
 import re
 from dataclasses import dataclass, field
@@ -24,7 +23,9 @@ from transformers import (
 
 from imgtool_tabletop.captions.grammar import caption, describe, swapped, trim
 from imgtool_tabletop.captions.words import EXTRA_PHRASES, LIGHT_PHRASES, TABLE_PHRASES
+from imgtool_tabletop.measures import CLIP_BARS
 from imgtool_tabletop.training.bank import PictureBank, scene_at
+from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
 from imgtool_tabletop.training.judge import detection
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.tokenizer import POSITIONS, write_tokenizer
@@ -33,6 +34,27 @@ from imgtool_tabletop.world.facts import INVERSE, RELATIONS, Facts, scene_facts
 from imgtool_tabletop.world.scene import COLOURS, SHAPES
 
 MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
+CARD = Card(
+    "tabletop/clip",
+    "Pictures and captions of the tabletop world in one space of 128 numbers. CLIPModel; its "
+    "frozen text tower, of 128 positions, is the text encoder of `tabletop`.",
+    """
+import torch
+from transformers import CLIPModel, CLIPProcessor
+
+model = CLIPModel.from_pretrained(folder, dtype=torch.float32)
+processor = CLIPProcessor.from_pretrained(folder)
+texts = ["a red cube", "a blue sphere"]
+inputs = processor(text=texts, images=picture, padding=True, return_tensors="pt")
+with torch.no_grad():
+    likely = model(**inputs).logits_per_image.softmax(-1)
+""",
+    "First the text tower alone learns to say which solid a caption names first and which stands "
+    "where; then both towers learn by contrast with captions made false by one change, to name "
+    "what is there, and to find each solid in its patch. AdamW.",
+    "It knows the words of the tabletop's captions and pictures of its solids, at 64×64; of other "
+    "texts and pictures its numbers mean nothing.",
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +63,7 @@ class ClipTraining:
 
     reading : share of the budget in which the text tower alone learns what captions say.
     start : folder whose text tower is kept as it is, for the generators that depend on it, while
-    all else goes on from there; empty: random weights.
+    all else goes on from there; empty: random weights. measured : held-out captions at the end.
     """
 
     width: int = 128
@@ -53,6 +75,7 @@ class ClipTraining:
     reading: float = 0.3
     batch: int = 64
     seed: int = 0
+    measured: int = 100
     budget: Budget = field(default_factory=Budget)
     optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=1e-3, ema_half_life=100))
 
@@ -288,6 +311,9 @@ def train_clip(
     with trainer.averaged():
         del model.naming, model.finding, model.reader
         write_clip(model, out_dir)
+        figures = {"retrieval_top1": retrieval(model, tokenizer, settings.seed, settings.measured)}
+        made = Made(data_of(bank), effort_of(trainer, settings.batch), figures, CLIP_BARS)
+        write_card(CARD, made, out_dir)
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -324,8 +350,3 @@ def retrieval(model: CLIPModel, tokenizer: CLIPTokenizer, seed: int, count: int 
     image = _unit(model.visual_projection(model.vision_model(pictures).pooler_output))
     text_units = _unit(model.text_projection(model.text_model(**tokens).pooler_output))
     return float(((image @ text_units.T).argmax(-1) == torch.arange(count)).float().mean())
-
-
-def write_figures(out_dir: Path, figures: dict[str, float]) -> None:
-    """Measured quality, beside the weights."""
-    (out_dir / "figures.json").write_text(json.dumps(figures, sort_keys=True) + "\n")

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -195,18 +196,23 @@ def _furnish(
     side = rng.choice((-1.0, 1.0))
     elevation = rng.uniform(48.0, 66.0) if time == "noon" else rng.uniform(34.0, 48.0)
     light = Light(time, side * rng.uniform(20.0, 75.0), elevation)
-    pebbles: list[Pebble] = []
-    if rng.random() < distribution.clutter:
-        for _ in range(rng.randint(6, 10)):
-            x, y = rng.uniform(-0.2, 0.2), rng.uniform(-0.17, 0.2)
-            radius = rng.uniform(0.008, 0.014)
-            if all(math.hypot(x - s.x, y - s.y) > s.radius + radius for s in solids):
-                pebbles.append(Pebble(x, y, radius, rng.uniform(0.12, 0.35)))
+    pebbles = scatter_pebbles(rng, solids) if rng.random() < distribution.clutter else ()
     return Scene(
         tuple(solids),
         rng.choices(names, weights)[0],
         light,
         camera,
-        tuple(pebbles),
+        pebbles,
         rng.uniform(0.0, 6.28),
     )
+
+
+def scatter_pebbles(rng: random.Random, solids: Sequence[Solid]) -> tuple[Pebble, ...]:
+    """Pebbles on the table where no solid stands: ten at most."""
+    pebbles = []
+    for _ in range(rng.randint(6, 10)):
+        x, y = rng.uniform(-0.2, 0.2), rng.uniform(-0.17, 0.2)
+        radius = rng.uniform(0.008, 0.014)
+        if all(math.hypot(x - s.x, y - s.y) > s.radius + radius for s in solids):
+            pebbles.append(Pebble(x, y, radius, rng.uniform(0.12, 0.35)))
+    return tuple(pebbles)
