@@ -22,7 +22,14 @@ __all__ = ["place", "sour_site"]  # fixtures
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "make" / "Makefile"
+OWN_PROCESSES = f"IMGTOOL={sys.executable} -m imgtool"  # which die at once when they are killed
 PIPELINE = '[flat]\n[[flat.stage]]\nuse = "weigh.toy"\n[[flat.stage]]\nuse = "draw.toy"\n'
+
+
+@pytest.fixture(autouse=True)
+def on_path(light_bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `imgtool` that make finds."""
+    monkeypatch.setenv("PATH", f"{light_bin}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def plant(garden: Path, count: int) -> list[str]:
 
 
 def command(*options: str, draw: str = "draw.toy --size 64") -> list[str]:
-    return ["make", *options, f"IMGTOOL={sys.executable} -m imgtool", f"DRAW={draw}"]
+    return ["make", *options, f"DRAW={draw}"]
 
 
 def make(*options: str, draw: str = "draw.toy --size 64") -> subprocess.CompletedProcess[str]:
@@ -129,7 +136,7 @@ def test_killed_make_leaves_whole_pictures_and_the_next_one_finishes(garden: Pat
 
     names = plant(garden, 24)
     process = subprocess.Popen(
-        command("-j8"),
+        command("-j8", OWN_PROCESSES),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

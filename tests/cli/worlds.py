@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -75,15 +74,15 @@ def world(toy_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.fixture
-def imgtool(world: Path) -> Imgtool:
-    """The real command, run in the test's folder."""
+def imgtool(world: Path, light_bin: Path) -> Imgtool:
+    """The real command, run in the test's folder by a process without torch."""
 
     def call(
         *arguments: str, stdin: str | bytes | None = None, env: Mapping[str, str] | None = None
     ) -> Answer:
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
-            [sys.executable, "-m", "imgtool", *arguments],
+            [light_bin / "python", "-m", "imgtool", *arguments],
             input=data,
             stdin=subprocess.DEVNULL if data is None else None,
             capture_output=True,

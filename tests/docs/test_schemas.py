@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,8 +94,9 @@ def strict(text: str) -> Any:
 class Workshop:
     """A folder in which real commands run, and what they wrote: schema to its documents."""
 
-    def __init__(self, folder: Path, site: Path) -> None:
+    def __init__(self, folder: Path, site: Path, python: Path) -> None:
         self.folder = folder
+        self.python = python
         self.written: dict[str, list[Any]] = {}
         own = {"PYTHONPATH": str(site), "IMGTOOL_PLUGINS": "toy-stages"}
         places = {"IMGTOOL_CACHE": str(folder / "cache"), "IMGTOOL_CONFIG": str(folder / "config")}
@@ -104,7 +104,7 @@ class Workshop:
 
     def __call__(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "imgtool", *arguments],
+            [self.python, "-m", "imgtool", *arguments],
             cwd=self.folder,
             env=self.env,
             capture_output=True,
@@ -126,9 +126,9 @@ class Workshop:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory, toy_site: Path) -> Workshop:
+def workshop(tmp_path_factory: pytest.TempPathFactory, toy_site: Path, light_bin: Path) -> Workshop:
     """Runs with all kinds of rows in `s.zarr`, their pictures in `out/`, and their documents."""
-    shop = Workshop(tmp_path_factory.mktemp("shop"), toy_site)
+    shop = Workshop(tmp_path_factory.mktemp("shop"), toy_site, light_bin / "python")
     for name, text in {"pipelines.toml": PIPELINES, "rows.jsonl": ROWS, "odd.py": BROKEN}.items():
         (shop.folder / name).write_text(text)
     _run(shop)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -50,12 +49,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def imgtool(world: Path) -> Imgtool:
-    """The real command, run in the test's folder."""
+def imgtool(world: Path, light_bin: Path) -> Imgtool:
+    """The real command, run in the test's folder by a process without torch."""
 
     def call(*arguments: str, env: Mapping[str, str] | None = None) -> Answer:
         done = subprocess.run(
-            [sys.executable, "-m", "imgtool", *arguments],
+            [light_bin / "python", "-m", "imgtool", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -12,8 +12,8 @@ import sys
 FOLDER, NAME = os.path.split(os.path.abspath(__file__))
 REAL = os.path.join(os.path.dirname(sys.executable), NAME)
 DIED = 70
-# Read when libraries are imported, and so fixed in the server.
-AT_IMPORT = ("OMP_", "MKL_", "OPENBLAS_", "CUDA_", "TORCH", "PYTORCH_", "PYTHON")
+# Read when Python starts or imports libraries, and so fixed in the server.
+AT_START = ("PYTHON", "LANG", "LC_", "TZ", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "TORCH", "PYTORCH")
 
 
 def main():
@@ -39,8 +39,11 @@ def is_served():
     """Whether a fork of the server is what a new process would be."""
     if NAME == "python" and not is_known(sys.argv[1:]):
         return False
+    for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        if os.path.exists(os.path.join(folder, "sitecustomize.py")):
+            return False
     with open(os.path.join(FOLDER, "environment"), "rb") as file:
-        return marshal.load(file) == read_at_import(os.environ)
+        return marshal.load(file) == read_at_start(os.environ)
 
 
 def is_known(arguments):
@@ -48,11 +51,11 @@ def is_known(arguments):
     return bool(arguments) and (arguments[0][:1] != "-" or arguments[0] in ("-c", "-m"))
 
 
-def read_at_import(environment):
+def read_at_start(environment):
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(AT_IMPORT) and name != "PYTHONPATH"
+        if name.startswith(AT_START) and name != "PYTHONPATH"
     }
 
 

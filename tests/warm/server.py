@@ -1,6 +1,6 @@
 """Forks a process for each command that `client.py` hands over; ends with its stdin.
 
-`python server.py FOLDER` listens at FOLDER/socket and prints a line when it has imported all.
+`python server.py FOLDER MODULE...` imports modules, listens at FOLDER/socket and prints a line.
 """
 
 from __future__ import annotations
@@ -22,19 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
-
-# Nothing of ours is here: what our modules import, and when, is the same as in any process.
-HEAVY = (
-    "pydantic",
-    "PIL.Image",
-    "zarr",
-    "torch._dynamo",
-    "transformers.models.auto.processing_auto",
-    "transformers.models.clip.image_processing_clip",
-    "transformers.models.clip.modeling_clip",
-    "diffusers.pipelines.auto_pipeline",
-    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
-)
 
 
 @dataclass(frozen=True)
@@ -178,10 +165,10 @@ def _end(status: int) -> NoReturn:
     os._exit(status)
 
 
-def main(folder: Path) -> None:
-    """Import what is heavy, then serve."""
+def main(folder: Path, *modules: str) -> None:
+    """Import, then serve."""
     del sys.path[0]  # the folder of this file, which no command has
-    for name in HEAVY:
+    for name in modules:
         with contextlib.suppress(ImportError):  # optional libraries
             importlib.import_module(name)
     gc.freeze()  # children share what is never collected
@@ -195,4 +182,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from warm import warm_bin
-
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = ["warm_bin"]  # fixture
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 
