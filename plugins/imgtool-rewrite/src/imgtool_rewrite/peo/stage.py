@@ -13,7 +13,6 @@ from imgtool.api import (
     SEED,
     SOURCE_PROMPT,
     Bounds,
-    Choices,
     Failure,
     Field,
     Help,
@@ -97,9 +96,7 @@ class PeoParams:
     negative: Annotated[str, Help("What to keep out of pictures whose row does not say.")] = ""
     width: Annotated[int, Help("Width, pixels; 0: the model's own."), Bounds(0, 16384)] = 0
     height: Annotated[int, Help("Height, pixels; 0: the model's own."), Bounds(0, 16384)] = 0
-    scheduler: Annotated[
-        str, Help("Scheduler; empty: the model's own."), Choices((), closed=False)
-    ] = ""
+    scheduler: Annotated[str, Help("Scheduler; empty: the model's own.")] = ""
 
 
 class Peo(Stage[PeoParams]):
