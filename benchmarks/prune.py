@@ -12,7 +12,7 @@ of the noise of both. Columns, with 95 % bootstrap intervals over prompts and se
     layer error   mean over pruned layers of the relative output error, all under the same Hessians
 
 All layers are solved from statistics of the dense network, as `--packages 1` does. `zeroed` removes
-the heads and neurons that `obs` does, without its repair.
+the heads and neurons that `obs` does, without its repair. `obs by error` is `--allocation error`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from torch import Tensor
 
 from imgtool.api import Runtime
 from imgtool_prune.architectures import linear_at, paths
+from imgtool_prune.budget import Budget
 from imgtool_prune.calibration import Calibration, Trajectories
 from imgtool_prune.choosing import left_to_prune
 from imgtool_prune.criteria import output_error
@@ -50,8 +51,9 @@ from imgtool_tabletop.evaluate import held_out_cases
 from imgtool_tabletop.judge import Judge, objects_right
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from imgtool_prune.allocation import ErrorCurve
     from imgtool_prune.patterns import MaskPattern
 
 Weights = dict[str, Tensor]
@@ -70,6 +72,7 @@ REMOVALS: dict[str, tuple[Removal, Weighting]] = {
     "l1": (L1Removal(), UNIFORM),
 }
 BATCH = 8
+SPREAD = 0.2
 
 
 @dataclass
@@ -113,15 +116,26 @@ class Bench:
         self.restore({})
         return dict(gather(self.calibration(seed, weighting), Dsnot(), self.units))
 
-    def masked(self, method: Method, seen: dict[str, Any], pattern: MaskPattern) -> Weights:
-        """New weights of all layers."""
+    def masked(
+        self, method: Method, seen: dict[str, Any], patterns: Mapping[str, MaskPattern]
+    ) -> Weights:
+        """New weights of all layers; `patterns` by path."""
         weights: Weights = {}
         for group in self.groups:
             known = seen[group[0]].moments if isinstance(method, Wanda) else seen[group[0]]
             before = [self.dense[path].float() for path in group]
-            pruned = method.prune(before, known, [pattern] * len(group)).weights
+            pruned = method.prune(before, known, [patterns[path] for path in group]).weights
             weights |= zip(group, pruned, strict=True)
         return weights
+
+    def allocated(self, method: Obs, seen: dict[str, Any], sparsity: float) -> Weights:
+        """New weights of all layers, with the budget spent by expected error."""
+        curves: dict[str, ErrorCurve] = {}
+        for group in self.groups:
+            before = [self.dense[path].float() for path in group]
+            curves |= zip(group, method.curves(before, seen[group[0]]), strict=True)
+        shares = Budget({}, list(curves), curves, SPREAD).shares(sparsity)
+        return self.masked(method, seen, {at: Unstructured(s) for at, s in shares.items()})
 
     def removed(self, removal: Removal, seen: dict[str, Any], share: float) -> Weights:
         """New weights of output projections, zero where heads and neurons are gone."""
@@ -139,8 +153,11 @@ class Bench:
         """Name of a criterion, weighting of its statistics, and what turns these into weights."""
         share = pattern.removeprefix("structured:")
         if share == pattern:
+            alike = dict.fromkeys(self.dense, read_pattern(pattern))
             for name, (method, weighting) in METHODS.items():
-                yield name, weighting, partial(self.masked, method, pattern=read_pattern(pattern))
+                yield name, weighting, partial(self.masked, method, patterns=alike)
+            if ":" not in pattern:
+                yield "obs by error", LOG, partial(self.allocated, Obs(), sparsity=float(pattern))
             return
         for name, (removal, weighting) in REMOVALS.items():
             solve = partial(self.removed, removal, share=float(share))
