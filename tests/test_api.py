@@ -8,7 +8,7 @@ import imgtool
 from imgtool import api, hookspecs
 
 NAMES = """
-ALPHA COC DEPTH DEPTH_KIND IMAGE LATENTS MASK NEGATIVE_PROMPT PROMPT PROMPT_EMBEDS SEED
+ALPHA COC DEPTH DEPTH_KIND EXIF IMAGE LATENTS MASK NEGATIVE_PROMPT PROMPT PROMPT_EMBEDS SEED
 SOURCE_PROMPT
 BadParams Batch Bounds BudgetEnded Choices Component EndpointDown Failure Field Help ImgtoolError
 InputEmpty InputMissing InputUnreadable Kind Maker MissingField ModelRef ModelUnusable

@@ -28,6 +28,7 @@ from imgtool.fields import (
     COC,
     DEPTH,
     DEPTH_KIND,
+    EXIF,
     IMAGE,
     LATENTS,
     MASK,
@@ -56,14 +57,15 @@ if TYPE_CHECKING:
     from imgtool.store.atomic import write_file
 
 __all__ = [
-    "ALPHA", "COC", "DEPTH", "DEPTH_KIND", "IMAGE", "LATENTS", "MASK", "NEGATIVE_PROMPT", "PROMPT",
-    "PROMPT_EMBEDS", "SEED", "SOURCE_PROMPT", "BadParams", "Batch", "Bounds", "BudgetEnded",
-    "Choices", "Component", "EndpointDown", "Failure", "Field", "Help", "ImgtoolError",
-    "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker", "MissingField", "ModelRef",
-    "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable", "PathTo", "Row", "RowError",
-    "Runtime", "Scope", "Shown", "Stage", "StageFailed", "StageRef", "UnknownComponent", "as_json",
-    "attention", "cache_dir", "concatenate", "contact_sheet", "current_registry", "derive_seed",
-    "hookimpl", "optional", "run_rows", "score", "stored_rows", "validate", "write_file",
+    "ALPHA", "COC", "DEPTH", "DEPTH_KIND", "EXIF", "IMAGE", "LATENTS", "MASK", "NEGATIVE_PROMPT",
+    "PROMPT", "PROMPT_EMBEDS", "SEED", "SOURCE_PROMPT", "BadParams", "Batch", "Bounds",
+    "BudgetEnded", "Choices", "Component", "EndpointDown", "Failure", "Field", "Help",
+    "ImgtoolError", "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker",
+    "MissingField", "ModelRef", "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable",
+    "PathTo", "Row", "RowError", "Runtime", "Scope", "Shown", "Stage", "StageFailed", "StageRef",
+    "UnknownComponent", "as_json", "attention", "cache_dir", "concatenate", "contact_sheet",
+    "current_registry", "derive_seed", "hookimpl", "optional", "run_rows", "score", "stored_rows",
+    "validate", "write_file",
 ]  # fmt: skip
 
 LAZY = {

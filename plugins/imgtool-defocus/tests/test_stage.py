@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.Image import Exif
 
 from imgtool.api import BadParams, Batch, Runtime, UnknownComponent
 from imgtool.cli.main import run
 from imgtool.registry import Registry
+from imgtool_defocus.exif import EXPOSURE, taken_with
 from imgtool_defocus.stage import ThinLens, ThinLensParams
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ def test_a_kind_given_counts_and_one_unknown_fails(registry: Registry) -> None:
 @pytest.mark.parametrize(("params", "reason"), [
     ({"focal_length": "0"}, "--focal-length: '0' is no length"),
     ({"focus_at": "here"}, "--focus-at: 'here' is no length"),
-    ({"focus_at": "4cm"}, "--focus-at 4cm is nearer than --focal-length 50mm"),
+    ({"focus_at": "4cm"}, "--focus-at 4cm is nearer than the focal length, 50 mm"),
     ({"sensor": "film"}, "--sensor: 'film' is no sensor"),
     ({"near": "9m", "far": "2m"}, "--near 9m is not nearer than --far 2m"),
     ({"rack": "1m..2m"}, "--rack: '1m..2m' is no rack"),
@@ -209,3 +211,17 @@ def test_rows_that_all_fail_leave_an_empty_batch(registry: Registry) -> None:
     made = opened(registry, f_numbers=(2.0, 4.0)).process(batch(torn))
 
     assert (made.ids, list(made.failures)) == ((), ["0"])
+
+
+def test_the_lens_of_a_photo_is_used_and_the_one_used_is_written(registry: Registry) -> None:
+    exif = Exif()
+    exif.get_ifd(EXPOSURE).update({0x920A: 35.0, 0x829D: 2.0})
+    block = np.frombuffer(exif.tobytes(), dtype=np.uint8)
+    made = opened(registry, focus_at="1m", f_numbers=(2.0, 8.0)).process(
+        batch(halves(), exif=[block])
+    )
+    records: list[Any] = list(made["defocus"])
+
+    assert [record["focal_mm"] for record in records] == [35.0, 35.0]
+    assert records[0]["from"] == {"focal_mm": "exif", "f_number": "given", "sensor_mm": "default"}
+    assert [taken_with(item.tobytes()).f_number for item in made.arrays("exif")] == [2.0, 8.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from imgtool.api import (
@@ -70,6 +71,7 @@ class Auto(Stage[DepthParams]):
     default_of_family = True
     consumes = (IMAGE, SEED)
     produces = (DEPTH, DEPTH_KIND, FACTS)
+    check_params = MappingProxyType({"steps": 0})
 
     model: DepthModel
     metric: DepthModel | None

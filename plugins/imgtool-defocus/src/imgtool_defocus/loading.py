@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def quiet_transformers() -> None:
+    """No bars and no advice from transformers."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    import transformers
+
+    _silence(transformers)
+
+
 def quiet_diffusers() -> None:
     """No bars and no advice from diffusers."""
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     import diffusers
 
     # About settings in files that the user did not write, and cannot act on.
@@ -36,11 +45,7 @@ def explained(folder: Path) -> Iterator[None]:
     ------
     ModelUnusable : with the first line of what was raised.
     """
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    import transformers
-
-    _silence(transformers)
+    quiet_transformers()
     try:
         yield
     except ImgtoolError:

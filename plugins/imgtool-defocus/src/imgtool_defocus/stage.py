@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from imgtool.api import (
     COC,
     DEPTH,
     DEPTH_KIND,
+    EXIF,
     IMAGE,
     BadParams,
     Bounds,
@@ -22,20 +24,19 @@ from imgtool.api import (
     Stage,
     optional,
 )
-from imgtool_defocus.units import SENSORS, Focus, focus_of, metres_of, rack_of, sensor_of
+from imgtool_defocus.units import SENSORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import TypeAlias, TypeVar
+    from collections.abc import Sequence
+    from typing import TypeAlias
 
     import numpy as np
 
     from imgtool.api import Batch, Row, Runtime
     from imgtool_defocus.lens import LensModel
-    from imgtool_defocus.thinlens import Camera, Exposure
+    from imgtool_defocus.thinlens import Exposure
 
-    T = TypeVar("T")
-    Shot: TypeAlias = tuple[np.ndarray, np.ndarray, dict[str, object]]
+    Shot: TypeAlias = tuple[np.ndarray, np.ndarray, dict[str, object], np.ndarray]
 
 FACTS = Field("defocus", Kind.RECORD, summary="Every value of the lens, its focus and its range.")
 COMPONENT = "lens"
@@ -45,11 +46,17 @@ COMPONENT = "lens"
 class ThinLensParams:
     """Parameters of `defocus.thinlens`."""
 
-    f_number: Annotated[float, Help("F-number; smaller blurs more."), Bounds(0.5, 128)] = 2.8
+    f_number: Annotated[
+        float | None,
+        Help("F-number; smaller blurs more; none: that of the EXIF, else 2.8."),
+        Bounds(0.5, 128),
+    ] = None
     f_numbers: Annotated[
         tuple[float, ...], Help("F-numbers of a series: a picture for each."), Bounds(0.5, 128)
     ] = ()
-    focal_length: Annotated[str, Help("Focal length, such as 85mm.")] = "50mm"
+    focal_length: Annotated[
+        str, Help("Focal length, such as 85mm; empty: that of the EXIF, else 50mm.")
+    ] = ""
     focus_at: Annotated[
         str,
         Help(
@@ -62,9 +69,9 @@ class ThinLensParams:
     ] = ""
     sensor: Annotated[
         str,
-        Help("Sensor: a name, WxHmm or crop=1.5."),
+        Help("Sensor: a name, WxHmm or crop=1.5; empty: that of the EXIF, else full-frame."),
         Choices(tuple(SENSORS), closed=False),
-    ] = "full-frame"
+    ] = ""
     near: Annotated[str, Help("Nearest depth of a map that is not in metres.")] = "1m"
     far: Annotated[str, Help("Farthest depth of a map that is not in metres.")] = "20m"
     lens_model: Annotated[
@@ -86,17 +93,19 @@ class ThinLensParams:
 class ThinLens(Stage[ThinLensParams]):
     """A sharp picture as a lens of real units would have taken it.
 
+    What is not given is taken from the picture's EXIF, and what was used is written there.
+
     Depth without `depth_kind` is in metres where it exceeds 1; else it runs from `near` to `far`.
     """
 
     id = "defocus.thinlens"
     summary = "Blur a sharp picture by its depth, as a lens would have."
     default_of_family = True
-    consumes = (IMAGE, DEPTH, optional(DEPTH_KIND))
-    produces = (IMAGE, COC, FACTS)
+    version = 2
+    consumes = (IMAGE, DEPTH, optional(DEPTH_KIND), optional(EXIF))
+    produces = (IMAGE, COC, FACTS, EXIF)
     check_params = MappingProxyType({"focus_at": "3m", "f_number": 1.4, "focal_length": "85mm"})
 
-    cameras: list[Camera]
     model: LensModel
 
     def open(self, params: ThinLensParams, runtime: Runtime) -> None:
@@ -107,8 +116,11 @@ class ThinLens(Stage[ThinLensParams]):
         BadParams : a value means nothing, or the focus is nearer than the focal length.
         UnknownComponent : no plugin has this lens model.
         """
+        from imgtool_defocus.camera import ASPECT, series_of
+        from imgtool_defocus.exif import Taken
+
         self.params, self.runtime = params, runtime
-        self.cameras = series_of(params)
+        series_of(params, Taken(), ASPECT)
         self.model = runtime.component(COMPONENT, params.lens_model)  # type: ignore[assignment]
 
     def process(self, batch: Batch) -> Batch:
@@ -121,7 +133,7 @@ class ThinLens(Stage[ThinLensParams]):
         for row in batch:
             try:
                 taken.append(self.runtime.halving(self._taken, [row], 1)[0])
-            except ValueError as err:
+            except (ValueError, BadParams) as err:
                 odd[row.id] = Failure(self.id, "RowError", str(err))
         done = batch.fail(odd)
         children = done.expand([len(shots) for shots in taken])
@@ -135,8 +147,11 @@ class ThinLens(Stage[ThinLensParams]):
         return [self._series(row) for row in rows]
 
     def _series(self, row: Row) -> list[Shot]:
+        import numpy as np
         import torch
 
+        from imgtool_defocus.camera import series_of
+        from imgtool_defocus.exif import taken_with, with_lens
         from imgtool_defocus.thinlens import scene_of, take
 
         device = self.runtime.torch_device
@@ -145,71 +160,19 @@ class ThinLens(Stage[ThinLensParams]):
             for name in ("image", "depth")
         )
         kind = str(row.values.get(DEPTH_KIND.name) or "")
+        old = row.values.get(EXIF.name)
+        exif = old.tobytes() if isinstance(old, np.ndarray) else b""
+        cameras, origin = series_of(self.params, taken_with(exif), image.shape[1::-1])
         with torch.inference_mode():
-            scene = scene_of(self.cameras[0], image.permute(2, 0, 1) / 255.0, depth, kind)
-            return [_arrays(take(camera, self.model, scene)) for camera in self.cameras]
+            scene = scene_of(cameras[0], image.permute(2, 0, 1) / 255.0, depth, kind)
+            shots = [take(camera, self.model, scene) for camera in cameras]
+        diagonal_mm = math.hypot(*cameras[0].sensor_mm)
+        return [_arrays(shot, origin, with_lens(exif, shot.lens, diagonal_mm)) for shot in shots]
 
 
-def _arrays(shot: Exposure) -> Shot:
+def _arrays(shot: Exposure, origin: dict[str, str], exif: bytes) -> Shot:
+    import numpy as np
+
     image = shot.code.mul(255.0).round().byte().permute(1, 2, 0)
-    return image.cpu().numpy(), shot.coc.cpu().numpy(), shot.facts
-
-
-def series_of(params: ThinLensParams) -> list[Camera]:
-    """A camera for each picture that parameters ask of a row.
-
-    Raises
-    ------
-    BadParams : one of them means nothing, or a series is asked of both aperture and focus.
-    """
-    one = camera_of(params)
-    if params.f_numbers and params.rack:
-        raise BadParams("--f-numbers and --rack are two series", "Give one of them")
-    if params.f_numbers:
-        return [replace(one, f_number=f_number) for f_number in params.f_numbers]
-    if params.rack:
-        distances = _read("rack", rack_of, params.rack)
-        if min(distances) * 1000.0 <= one.focal_mm:
-            raise BadParams(f"--rack {params.rack} begins nearer than the focal length")
-        return [replace(one, focus=Focus(metres)) for metres in distances]
-    return [one]
-
-
-def camera_of(params: ThinLensParams) -> Camera:
-    """The camera that parameters describe.
-
-    Raises
-    ------
-    BadParams : one of them means nothing.
-    """
-    from imgtool_defocus.aperture import Aperture
-    from imgtool_defocus.thinlens import Camera
-
-    near_m, far_m = _read("near", metres_of, params.near), _read("far", metres_of, params.far)
-    focal_m = _read("focal-length", lambda text: metres_of(text, "mm"), params.focal_length)
-    focus = _read("focus-at", focus_of, params.focus_at)
-    if not near_m < far_m:
-        raise BadParams(f"--near {params.near} is not nearer than --far {params.far}")
-    if focus.metres is not None and focus.metres <= focal_m:
-        raise BadParams(
-            f"--focus-at {params.focus_at} is nearer than --focal-length {params.focal_length}",
-            "Give a greater distance, or a shorter focal length",
-        )
-    return Camera(
-        focal_mm=1000.0 * focal_m,
-        f_number=params.f_number,
-        focus=focus,
-        sensor_mm=_read("sensor", sensor_of, params.sensor),
-        near_m=near_m,
-        far_m=far_m,
-        most_coc=params.max_coc / 100.0,
-        highlight_boost=params.highlight_boost,
-        aperture=Aperture(params.blades, params.blade_rotation, params.blade_curvature),
-    )
-
-
-def _read(flag: str, reader: Callable[[str], T], text: str) -> T:
-    try:
-        return reader(text)
-    except ValueError as err:
-        raise BadParams(f"--{flag}: {err}", "imgtool defocus --help shows what it takes") from None
+    facts = {**shot.facts, "from": origin}
+    return image.cpu().numpy(), shot.coc.cpu().numpy(), facts, np.frombuffer(exif, dtype=np.uint8)

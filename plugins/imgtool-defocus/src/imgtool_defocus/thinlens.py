@@ -62,10 +62,12 @@ class Exposure:
 
     Attributes
     ----------
+    lens : that took it, focused.
     code : [3, H, W], sRGB, 0..1. coc : [H, W], pixels, positive behind the focus.
     facts : every value that was used, and what was found; null is infinity.
     """
 
+    lens: Lens
     code: Tensor
     coc: Tensor
     facts: dict[str, object]
@@ -120,7 +122,7 @@ def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
         "widest_coc": float(coc.abs().max()),
     }
     shown = blur(model, scene.code, coc, camera.aperture, camera.highlight_boost)
-    return Exposure(shown, coc, facts)
+    return Exposure(lens, shown, coc, facts)
 
 
 def _focus_m(focus: Focus, depth: Tensor) -> float:

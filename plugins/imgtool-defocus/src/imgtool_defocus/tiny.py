@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from imgtool_defocus.loading import quiet_diffusers, quiet_transformers
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,8 +28,10 @@ def save_depth(name: str, folder: Path, **config: Any) -> Path:
     """Save the net `name`, a type of transformers or `marigold`; equal every time."""
     torch.manual_seed(3)
     if name == "marigold":
+        quiet_diffusers()
         _marigold(**config).save_pretrained(folder)
         return folder
+    quiet_transformers()
     net, processor = NETS[name](**config)
     with torch.no_grad():
         for weight in net.parameters():

@@ -1,0 +1,117 @@
+"""From what users write and pictures say to cameras in numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from imgtool.api import BadParams
+from imgtool_defocus.aperture import Aperture
+from imgtool_defocus.thinlens import Camera
+from imgtool_defocus.units import SENSORS, Focus, focus_of, metres_of, rack_of, sensor_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from imgtool_defocus.exif import Taken
+    from imgtool_defocus.stage import ThinLensParams
+
+T = TypeVar("T")
+FOCAL_MM, F_NUMBER = 50.0, 2.8
+GIVEN, TOLD, DEFAULT = "given", "exif", "default"
+ASPECT = (3, 2)
+"""Of a picture that is not there yet."""
+
+
+def series_of(
+    params: ThinLensParams, taken: Taken, size: Sequence[int]
+) -> tuple[list[Camera], dict[str, str]]:
+    """A camera for each picture that parameters ask of a row, and where its values are from.
+
+    Parameters
+    ----------
+    taken : what the picture says it was taken with. size : its width and height.
+
+    Raises
+    ------
+    BadParams : one of them means nothing, or a series is asked of both aperture and focus.
+    """
+    one, origin = camera_of(params, taken, size)
+    if params.f_numbers and params.rack:
+        raise BadParams("--f-numbers and --rack are two series", "Give one of them")
+    if params.f_numbers:
+        series = [replace(one, f_number=f_number) for f_number in params.f_numbers]
+        return series, {**origin, "f_number": GIVEN}
+    if params.rack:
+        distances = _read("rack", rack_of, params.rack)
+        if min(distances) * 1000.0 <= one.focal_mm:
+            raise BadParams(f"--rack {params.rack} begins nearer than the focal length")
+        return [replace(one, focus=Focus(metres)) for metres in distances], origin
+    return [one], origin
+
+
+def camera_of(
+    params: ThinLensParams, taken: Taken, size: Sequence[int]
+) -> tuple[Camera, dict[str, str]]:
+    """The camera that parameters and a picture describe, and which of them told what.
+
+    Raises
+    ------
+    BadParams : one of them means nothing.
+    """
+    near_m, far_m = _read("near", metres_of, params.near), _read("far", metres_of, params.far)
+    focus = _read("focus-at", focus_of, params.focus_at)
+    if not near_m < far_m:
+        raise BadParams(f"--near {params.near} is not nearer than --far {params.far}")
+    given_mm = None
+    if params.focal_length:
+        given_mm = 1000.0 * _read("focal-length", _focal_m, params.focal_length)
+    given_sensor = _read("sensor", sensor_of, params.sensor) if params.sensor else None
+    focal_mm, focal_from = _first(given_mm, taken.focal_mm, FOCAL_MM)
+    # A telephone's sensor behind a lens that somebody names would be no camera at all.
+    told = taken.diagonal_mm if focal_from == TOLD else None
+    sides = _sides(told, size) if told else None
+    f_number, f_from = _first(params.f_number, taken.f_number, F_NUMBER)
+    sensor_mm, sensor_from = _first(given_sensor, sides, SENSORS["full-frame"])
+    if focus.metres is not None and focus.metres * 1000.0 <= focal_mm:
+        raise BadParams(
+            f"--focus-at {params.focus_at} is nearer than the focal length, {focal_mm:g} mm",
+            "Give a greater distance, or a shorter --focal-length",
+        )
+    camera = Camera(
+        focal_mm=focal_mm,
+        f_number=f_number,
+        focus=focus,
+        sensor_mm=sensor_mm,
+        near_m=near_m,
+        far_m=far_m,
+        most_coc=params.max_coc / 100.0,
+        highlight_boost=params.highlight_boost,
+        aperture=Aperture(params.blades, params.blade_rotation, params.blade_curvature),
+    )
+    return camera, {"focal_mm": focal_from, "f_number": f_from, "sensor_mm": sensor_from}
+
+
+def _first(given: T | None, told: T | None, default: T) -> tuple[T, str]:
+    """What was given, else what the picture tells, else the default; and which it was."""
+    if given is not None:
+        return given, GIVEN
+    return (default, DEFAULT) if told is None else (told, TOLD)
+
+
+def _sides(diagonal_mm: float, size: Sequence[int]) -> tuple[float, float]:
+    """Long and short side of a sensor in the picture's proportions."""
+    scale = diagonal_mm / math.hypot(*size)
+    return max(size) * scale, min(size) * scale
+
+
+def _focal_m(text: str) -> float:
+    return metres_of(text, "mm")
+
+
+def _read(flag: str, reader: Callable[[str], T], text: str) -> T:
+    try:
+        return reader(text)
+    except ValueError as err:
+        raise BadParams(f"--{flag}: {err}", "imgtool defocus --help shows what it takes") from None
