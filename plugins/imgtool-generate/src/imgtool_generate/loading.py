@@ -6,14 +6,14 @@ import copy
 import json
 import os
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ImgtoolError, ModelUnusable
+from imgtool.api import ImgtoolError, ModelUnusable, UnknownComponent
 from imgtool_generate.classes import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Never used here: what they judge is a decoded picture, and decoding is another stage.
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+# Kind of component with which plugins name modules whose classes model folders may ask for.
+CLASSES = "diffusers-classes"
 
 
 def load_pipeline(ref: str, loras: Sequence[str], offload: str, runtime: Runtime) -> Any:
@@ -101,6 +103,7 @@ def _shared_vae(folder: Path, runtime: Runtime, dtype: torch.dtype) -> Any:
 def _from_folder(folder: Path, runtime: Runtime, share_vae: bool) -> Any:
     index = model_index(folder)
     cls = _pipeline_class(str(index.get("_class_name", "")), folder)
+    _import_classes(index, runtime)
     given: dict[str, Any] = {name: None for name in UNUSED if index.get(name)}
     if "safety_checker" in index:
         given["safety_checker"] = None
@@ -113,6 +116,19 @@ def _from_folder(folder: Path, runtime: Runtime, share_vae: bool) -> Any:
             folder, dtype=runtime.torch_dtype, use_safetensors=True, local_files_only=True,
             trust_remote_code=False, **given,
         )  # fmt: skip
+
+
+def _import_classes(index: Mapping[str, Any], runtime: Runtime) -> None:
+    """Import the modules that `index` names and plugins answer for; diffusers refuses all others.
+
+    Raises
+    ------
+    BrokenPlugin : a module cannot be imported.
+    """
+    asked = {str(entry[0]) for entry in index.values() if isinstance(entry, list) and any(entry)}
+    for library in sorted(asked - {"diffusers", "transformers"}):
+        with suppress(UnknownComponent):
+            runtime.component(CLASSES, library)
 
 
 def _pipeline_class(name: str, folder: Path) -> Any:

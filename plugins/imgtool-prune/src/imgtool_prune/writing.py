@@ -90,7 +90,9 @@ def _replace(file: Path, weights: Mapping[str, Tensor], cuts: Mapping[str, Cut])
             keep = cuts[path].weight if leaf == "weight" else cuts[path].bias
             changed[name] = keep(changed.get(name, whole))
     if changed:
+        mode = file.stat().st_mode
         save_file({**tensors, **changed}, file, metadata)
+        file.chmod(mode)  # safetensors leaves its files to their owner alone
         _sync(file)
 
 
