@@ -41,7 +41,8 @@ class Draft:
     def is_shown(self) -> bool:
         """Whether there is anything to see."""
         return self.gives_latents or any(
-            cell.picture is not None or cell.texts or cell.scores for cell in self.cells.values()
+            cell.picture is not None or cell.texts or cell.scores or "search" in cell.facts
+            for cell in self.cells.values()
         )
 
     @property

@@ -7,12 +7,25 @@ function table(rows) {
 
 const isRecord = (value) => Boolean(value) && typeof value === "object" && !Array.isArray(value);
 
+const COPY = /^data:image\/(?:jpeg|png|webp);base64,[A-Za-z0-9+/=]+$/; // a picture in a record
+const FIRST = ["picture", "round", "words"]; // what tells candidates apart leads their table
+
+/** A cell of such a table; what has parts itself is folded. */
+function entryNode(value) {
+  if (value === undefined) return "";
+  if (!isRecord(value) && !(Array.isArray(value) && value.some(isRecord))) return valueNode(value);
+  const count = Object.keys(value).length;
+  return el("details", {}, el("summary", {}, `${count} ${count === 1 ? "entry" : "entries"}`), valueNode(value));
+}
+
 /** A value of a record: a list of records as a table, which is how searches tell their trace. */
 function valueNode(value) {
+  if (typeof value === "string" && COPY.test(value)) return el("img", { src: value, alt: "", class: "copy" });
   if (Array.isArray(value) && value.length && value.every(isRecord)) {
-    const names = [...new Set(value.flatMap((item) => Object.keys(item)))];
+    const all = [...new Set(value.flatMap((item) => Object.keys(item)))];
+    const names = [...FIRST.filter((name) => all.includes(name)), ...all.filter((name) => !FIRST.includes(name))];
     const head = el("tr", {}, ...names.map((name) => el("th", { scope: "col" }, name)));
-    const rows = value.map((item) => el("tr", {}, ...names.map((name) => el("td", { dir: "auto" }, item[name] === undefined ? "" : words(item[name])))));
+    const rows = value.map((item) => el("tr", {}, ...names.map((name) => el("td", { dir: "auto" }, entryNode(item[name])))));
     return el("div", { class: "scroll", tabindex: "0" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)));
   }
   if (isRecord(value)) return table(Object.entries(value).map(([name, item]) => [name, valueNode(item)]));

@@ -45,8 +45,11 @@ class Agent(Protocol):
     def metered(self, meter: Meter) -> Agent:
         """The same agent, which tells `meter` of every call of a model."""
 
-    def decompose(self, prompt: str) -> Sequence[str]:
-        """Statements that together say what the prompt says."""
+    def decompose(self, prompt: str, left_out: Sequence[str] = ()) -> Sequence[str]:
+        """Statements that together say what the prompt says.
+
+        left_out : words of it that an earlier answer had lost.
+        """
 
     def caption(self, image: np.ndarray) -> str:
         """What the picture shows; the agent is not told what was asked for."""

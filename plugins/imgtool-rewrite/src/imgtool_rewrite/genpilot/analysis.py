@@ -105,9 +105,11 @@ def analyse(session: Session, prompt: str, image: np.ndarray) -> Analysis:
 
 def statements_of(session: Session, prompt: str) -> list[str]:
     """The prompt taken apart; by its sentences, where the agent twice loses a third of it."""
+    lost: list[str] = []
     for _ in range(2):
-        lines = words.statements(session.one(partial(session.agent.decompose, prompt)) or [])
-        if words.says_enough(lines, prompt):
+        lines = words.statements(session.one(partial(session.agent.decompose, prompt, lost)) or [])
+        lost = words.left_out(lines, prompt)
+        if lines and not lost:
             return lines
     session.warn("the statements lose words of the prompt: its sentences stand in for them")
     return words.statements(words.sentences(prompt)) or [prompt]

@@ -51,11 +51,10 @@ class ChatAgent:
         """The same agent, which tells `meter` of every request and answer."""
         return replace(self, meter=meter)
 
-    def decompose(self, prompt: str) -> list[str]:
+    def decompose(self, prompt: str, left_out: Sequence[str] = ()) -> list[str]:
         """Statements that together say what the prompt says."""
-        return self._ask(
-            roles.DECOMPOSE, {"prompt": prompt}, lambda found: reading.texts_of(found, "statements")
-        )
+        data = {"prompt": prompt, **({"left_out": list(left_out)} if left_out else {})}
+        return self._ask(roles.DECOMPOSE, data, lambda found: reading.texts_of(found, "statements"))
 
     def caption(self, image: np.ndarray) -> str:
         """What the picture shows."""

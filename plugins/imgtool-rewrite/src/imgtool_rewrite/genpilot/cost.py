@@ -32,23 +32,34 @@ def analysis(statements: int, broken: int, questions: Sequence[int] = ()) -> Cos
 
 
 def search(plan: Plan, rounds: int, again: int, questions: int = 1) -> Cost:
-    """Of one fault: `rounds` of C candidates, `again` second looks in all, and one at the prompt.
+    """Of one fault: `rounds` of C candidates, and `again` second looks in all.
 
-    A round is C calls to refine, and `questions` + 1 for each of its C g pictures and second looks.
+    A round is C calls to refine, and `questions` + 1 for each of its C g pictures; the prompt is
+    judged on g + 1 pictures, which all faults share: see `source`.
     """
-    pictures = rounds * plan.candidates * plan.images + again + 1
-    return Cost(rounds * plan.candidates + pictures * (questions + 1), pictures)
+    drawn = rounds * plan.candidates * plan.images + again
+    judged = drawn + plan.images + 1
+    return Cost(rounds * plan.candidates + judged * (questions + 1), drawn)
+
+
+def source(plan: Plan) -> Cost:
+    """Pictures of the prompt itself beside the first, which the analysis has drawn."""
+    return Cost(0, plan.images)
 
 
 def most(plan: Plan, questions: Sequence[int]) -> Cost:
     """The most that can follow an analysis: every round in full, every candidate seen again.
 
+    Several edits are compared together with the prompt, over all seeds; one has been already.
+
     questions : of each fault.
     """
     asked = [count if plan.one_by_one else 1 for count in questions]
-    total = Cost(0, 0)
+    total = source(plan)
     for count in asked:
         total += search(plan, plan.rounds, plan.rounds * plan.candidates, count)
-    checks = 2 * (plan.images + 1)
+    if len(asked) == 1:
+        return total
+    seeds = plan.images + 1
     whole = sum(asked) if plan.one_by_one else 1
-    return total + Cost(checks * (whole + 1), checks)
+    return total + Cost(2 * seeds * (whole + 1), seeds)

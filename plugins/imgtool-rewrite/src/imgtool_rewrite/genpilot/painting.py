@@ -27,10 +27,9 @@ class Studio:
     """The stages that draw, open."""
 
     runtime: Runtime
-    stages: list[Stage[Any]]
+    stages: list[Stage[Any]] = field(default_factory=list)
 
-    @classmethod
-    def open(cls, runtime: Runtime, draw: str, model: str, steps: int) -> Studio:
+    def open(self, draw: str, model: str, steps: int) -> None:
         """Open the stage `draw`, and one that decodes where it gives latents.
 
         Raises
@@ -38,14 +37,9 @@ class Studio:
         UnknownComponent, BadParams, ModelUnusable, NeedsConsent : see the stages.
         """
         given = {"steps": steps} if steps else {}
-        studio = cls(runtime, [runtime.stage(draw, model=model, **given)])
-        if IMAGE.name not in {item.name for item in studio.stages[0].produces}:
-            try:
-                studio.stages.append(runtime.stage("decode", model=model))
-            except BaseException:
-                studio.close()
-                raise
-        return studio
+        self.stages.append(self.runtime.stage(draw, model=model, **given))
+        if IMAGE.name not in {item.name for item in self.stages[0].produces}:
+            self.stages.append(self.runtime.stage("decode", model=model))
 
     def close(self) -> None:
         """Close them."""

@@ -101,7 +101,7 @@ class Pilot:
         try:
             self._compare(done, judging, seeds, self._folded(done.hidden.text, found))
         except Spent as err:
-            # The second look at one edit has compared it with the prompt already.
+            # One edit alone has been compared with the prompt already.
             best = max(found, key=lambda o: (o.after or 0.0) - (o.before or 0.0))
             self._take(done, best.best.prompt if best.best else "", best.before, best.after)
             done.status, done.why = "partial", f"the budget is spent: {err}"

@@ -82,7 +82,8 @@ DECOMPOSE = Role(
     "decompose",
     "You take prompts for pictures apart. Write short statements that together say all that the "
     "prompt says and nothing else: one for each thing with its count and looks, one for each "
-    "relation between things, one for the surroundings and style.",
+    "relation between things, one for the surroundings and style. What an earlier answer has "
+    "left_out must be in one of them.",
     '{"statements": [texts]}',
     _object(statements=TEXTS),
 )

@@ -2,7 +2,7 @@
 
 The second phase of GenPilot, arXiv 2510.07217. Candidates of a round are drawn from the seeds of
 the first picture; those of the group that is believed in are drawn again from another seed, which
-no choice was made by, and only these scores are compared between rounds and with the prompt.
+no group was chosen by, and compared over all their seeds with the prompt and between rounds.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class Try:
 
     @property
     def checked(self) -> float | None:
-        """Of the second look."""
-        return score_of(self.again)
+        """Over all its pictures; None where there was no second look."""
+        return score_of([*self.looks, *self.again]) if score_of(self.again) is not None else None
 
 
 @dataclass(frozen=True)
@@ -196,15 +196,15 @@ class Outcome:
 
     Attributes
     ----------
+    source : pictures of the prompt itself, one from every seed.
     best : the try that beats the prompt, or None.
-    before : score of the prompt itself, from the second look's seed.
     why : how the search ended.
     whole : whether it ran to an end of its own, not into a budget or missing ratings.
     """
 
     fault: Fault
     tries: list[Try] = field(default_factory=list)
-    source: Look | None = None
+    source: list[Look] = field(default_factory=list)
     best: Try | None = None
     why: str = "all rounds are done"
     whole: bool = True
@@ -212,7 +212,7 @@ class Outcome:
     @property
     def before(self) -> float | None:
         """Score of the prompt itself."""
-        return score_of([self.source]) if self.source else None
+        return score_of(self.source)
 
     @property
     def after(self) -> float | None:
@@ -240,7 +240,8 @@ class Search:
         plan, found = self.plan, Outcome(self.fault)
         belief = Belief(plan.clusters, plan.tau, plan.carry)
         try:
-            found.source = self._again([self.judging.hidden.text])[0]
+            source = [self.judging.hidden.text]
+            found.source = self.judging.look(self.fault, source, self.seeds.every)[0]
             for number in range(plan.rounds):
                 found.why = self._round(number, found, belief)
                 if found.why:
@@ -252,9 +253,11 @@ class Search:
 
     def _round(self, number: int, found: Outcome, belief: Belief) -> str:
         """One round; why the search ends with it, or an empty text."""
-        tries, refused = self._candidates(number, found)
-        if refused:
-            return refused
+        tries = self._candidates(number, found)
+        if tries is None:
+            return "most answers propose nothing"
+        if not tries:
+            return ""
         looks = self.judging.look(self.fault, [one.prompt for one in tries], self.seeds.first)
         found.tries += tries
         for one, seen in zip(tries, looks, strict=True):
@@ -267,12 +270,14 @@ class Search:
             found.whole = False
             return "more than half of the ratings are missing"
         chosen = self._chosen(rated, belief)
-        for one, look in zip(chosen, self._again([one.prompt for one in chosen]), strict=True):
-            one.again = [look]
+        prompts = [one.prompt for one in chosen]
+        again = self.judging.look(self.fault, prompts, [self.seeds.second])
+        for one, seen in zip(chosen, again, strict=True):
+            one.again = seen
         return self._kept(chosen, found)
 
-    def _candidates(self, number: int, found: Outcome) -> tuple[list[Try], str]:
-        """New tries, and why there are none."""
+    def _candidates(self, number: int, found: Outcome) -> list[Try] | None:
+        """New tries; None where most answers propose nothing."""
         hidden, session = self.judging.hidden, self.judging.session
         best = found.best if self.plan.compound else None
         span = best.sentence if best else self.fault.span
@@ -287,16 +292,14 @@ class Search:
             ]
         )  # fmt: skip
         if sum(sentence is None for sentence in given) * 2 > count:
-            return [], "most answers propose nothing"
+            return None
         pairs = dict.fromkeys(
             (sentence, words.replaced(prompt, span, sentence)) for sentence in given if sentence
         )
-        tries = [
-            Try(number, sentence, text, remembered=len(memory))
-            for sentence, text in pairs
-            if not hidden.lost(text) and text != hidden.text
-        ]
-        return tries, "" if tries else "no proposal keeps the prompt's opaque parts"
+        kept = [pair for pair in pairs if not hidden.lost(pair[1]) and pair[1] != hidden.text]
+        if len(kept) < len(pairs):
+            session.warn("proposals that lose opaque parts of the prompt, or change nothing, go")
+        return [Try(number, *pair, remembered=len(memory)) for pair in kept]
 
     @staticmethod
     def memory(tries: Sequence[Try]) -> list[dict[str, Any]]:
@@ -319,10 +322,6 @@ class Search:
         for one, label in zip(rated, update.labels, strict=True):
             one.label, one.belief = label, update.posterior[label]
         return [one for one in rated if one.label == update.best]
-
-    def _again(self, prompts: Sequence[str]) -> list[Look]:
-        looks = self.judging.look(self.fault, prompts, [self.seeds.second])
-        return [seen[0] for seen in looks]
 
     def _kept(self, chosen: Sequence[Try], found: Outcome) -> str:
         for one in chosen:

@@ -162,8 +162,13 @@ class GenPilot(Stage[GenPilotParams]):
         from imgtool_rewrite.genpilot.painting import Studio
 
         self.params, self.runtime = params, runtime
+        self.studio = Studio(runtime)
         self.helper = load_agent(runtime, params)
-        self.studio = Studio.open(runtime, params.draw, params.model, params.steps)
+        try:
+            self.studio.open(params.draw, params.model, params.steps)
+        except BaseException:
+            self.studio.close()
+            raise
 
     def process(self, batch: Batch) -> Batch:
         """The rows with prompts that serve them better, and how they were found."""
@@ -229,14 +234,14 @@ def load_agent(runtime: Runtime, params: GenPilotParams) -> Agent:
     from imgtool_rewrite.genpilot.chats import ChatAgent
     from imgtool_rewrite.llm import load_chat
 
+    if params.llm and not params.vlm:
+        raise BadParams(
+            f"{GenPilot.id}: {params.llm!r} cannot look at pictures",
+            "Name a model that can: --vlm MODEL",
+        )
     writer = eyes = load_chat(runtime, params, GenPilot.id)
     name = f"{params.endpoint}#{params.served}" if params.endpoint else params.replay
     if params.llm:
-        if not params.vlm:
-            raise BadParams(
-                f"{GenPilot.id}: {params.llm!r} cannot look at pictures",
-                "Name a model that can: --vlm MODEL",
-            )
         look: Any = runtime.component("chat", "transformers-vlm")
         eyes, name = look(runtime, params.vlm, ""), f"{params.llm} and {params.vlm}"
     elif params.endpoint and params.served_vlm:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from imgtool_rewrite.genpilot.search import Look, Outcome, Try
     from imgtool_rewrite.spans import Protected
 
-EDGE, QUALITY = 96, 80
+EDGE, QUALITY = 96, 75
 """Longest edge of the copies of pictures, pixels."""
 BY = "sum of three ratings, 3 to 15"
 
@@ -33,8 +33,8 @@ def thumbnail(image: np.ndarray | None) -> str:
     copy = Image.fromarray(image)
     copy.thumbnail((EDGE, EDGE))
     out = io.BytesIO()
-    copy.save(out, "jpeg", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+    copy.save(out, "webp", quality=QUALITY)
+    return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
 def search_record(done: Piloted) -> dict[str, Any]:
@@ -43,32 +43,33 @@ def search_record(done: Piloted) -> dict[str, Any]:
         "by": BY,
         "picture": thumbnail(done.first),
         "caption": done.analysis.caption,
-        "statements": [_statement(finding) for finding in done.analysis.findings],
+        "statements": [_statement(finding, done.hidden) for finding in done.analysis.findings],
         "candidates": [row for outcome in done.outcomes for row in _rows(outcome, done.hidden)],
         "ends": [_end(outcome, done.hidden) for outcome in done.outcomes],
     }
     return {name: value for name, value in record.items() if value not in ("", [])}
 
 
-def _statement(finding: Finding) -> dict[str, Any]:
+def _statement(finding: Finding, hidden: Protected) -> dict[str, Any]:
     asked = [
         f"{question} {said}" + (f": {why}" if why else "")
         for question, (said, why) in zip(finding.questions, finding.answers, strict=False)
     ]
-    return {
+    told = {
         "statement": finding.statement,
         "caption": finding.verdict,
         "questions": " ".join(asked) or "; ".join(finding.questions),
         "errors": "; ".join(finding.errors),
         "blamed": finding.span,
     }
+    return {name: hidden.restore(text) for name, text in told.items()}
 
 
 def _end(outcome: Outcome, hidden: Protected) -> dict[str, Any]:
     fault = outcome.fault
     return {
         "blamed": hidden.restore(fault.span),
-        "errors": "; ".join(fault.errors),
+        "errors": hidden.restore("; ".join(fault.errors)),
         "before": outcome.before,
         "after": outcome.after,
         "end": outcome.why,
@@ -76,7 +77,7 @@ def _end(outcome: Outcome, hidden: Protected) -> dict[str, Any]:
 
 
 def _rows(outcome: Outcome, hidden: Protected) -> list[dict[str, Any]]:
-    source = [outcome.source] if outcome.source else []
+    source = outcome.source
     rows = [
         {
             "picture": thumbnail(source[0].image),

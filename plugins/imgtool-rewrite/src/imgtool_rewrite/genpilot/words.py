@@ -15,7 +15,7 @@ CONTENT = re.compile(r"[^\W_]{4,}")
 LISTING = re.compile(r"^\s*(?:[-*•]+|#+|\(?\d+[.):]|\(?[a-zA-Z][.)])\s+")
 ALIKE = 0.6
 MOST_STATEMENTS = 12
-KEPT_WORDS = 0.7
+MOST_LOST = 0.3
 
 
 def sentences(prompt: str) -> list[str]:
@@ -38,11 +38,12 @@ def statements(lines: Sequence[str]) -> list[str]:
     return found
 
 
-def says_enough(lines: Sequence[str], prompt: str) -> bool:
-    """Whether statements keep most of the long words of a prompt."""
-    wanted = set(CONTENT.findall(prompt.casefold()))
-    kept = wanted & set(CONTENT.findall(" ".join(lines).casefold()))
-    return bool(lines) and len(kept) >= KEPT_WORDS * len(wanted)
+def left_out(lines: Sequence[str], prompt: str) -> list[str]:
+    """Long words of a prompt that statements lose, where they are more than may be lost."""
+    wanted = dict.fromkeys(CONTENT.findall(prompt.casefold()))
+    kept = set(CONTENT.findall(" ".join(lines).casefold()))
+    lost = [word for word in wanted if word not in kept]
+    return lost if len(lost) > MOST_LOST * len(wanted) else []
 
 
 def place(prompt: str, span: str) -> str:

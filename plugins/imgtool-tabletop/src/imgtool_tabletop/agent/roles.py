@@ -66,8 +66,8 @@ class TabletopAgent:
             self.meter.spend()
         return self.eyes
 
-    def decompose(self, prompt: str) -> list[str]:
-        """Statements of what the prompt says in words of the world; the prompt where it says none."""
+    def decompose(self, prompt: str, left_out: Sequence[str] = ()) -> list[str]:
+        """Statements of what the prompt says in words of the world; itself where it says none."""
         return statements(read(prompt)) or [prompt]
 
     def caption(self, image: np.ndarray) -> str:
