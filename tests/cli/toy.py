@@ -72,7 +72,7 @@ STAGES = """
                 image = np.zeros((self.params.size, self.params.size, 3), dtype=np.uint8)
                 image[:] = colour
                 images.append(image)
-                self.runtime.on_advance(len(images), len(many))
+                self.runtime.advance(len(images), len(many))
             return many.with_columns(image=images)
 
         @classmethod

@@ -152,7 +152,7 @@ def test_other_sizes_come_by_passes_and_resampling(checkpoint: str) -> None:
 
 def test_progress_is_told_over_rows_and_tiles(spandrel: Spandrel) -> None:
     told: list[tuple[int, int]] = []
-    spandrel.runtime.on_advance = lambda done, total: told.append((done, total))
+    spandrel.runtime.watch(lambda done, total: told.append((done, total)))
     spandrel.process(batch(picture(80, 40), picture(80, 40)))
 
     assert told[-1] == (4, 4)

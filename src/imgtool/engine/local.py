@@ -223,8 +223,10 @@ class Lane(threading.Thread):
             events.BatchStarted(label, batch.number, name, len(batch), time.monotonic())
         )
         stage.runtime.journal = self.session.store.journal(self.instance.key, name)
-        stage.runtime.on_advance = lambda done, total: self.session.emit(
-            events.BatchAdvanced(label, batch.number, done, total)
+        stage.runtime.watch(
+            lambda done, total: self.session.emit(
+                events.BatchAdvanced(label, batch.number, done, total)
+            )
         )
         result = process_isolated(stage, label, batch)
         if result.failures and request.on_error is OnError.PASS:

@@ -44,8 +44,6 @@ class Runtime:
     offline : never download, not even a model that was named.
     threads : threads of torch on the CPU; 0: torch's choice.
     registry : knows components; None: loaded when first asked.
-    on_advance : told by a stage how many parts of a batch are done, of how many; for stages whose
-        rows take long.
     """
 
     device: str = "auto"
@@ -56,10 +54,10 @@ class Runtime:
     offline: bool = True
     threads: int = 0
     registry: Registry | None = None
-    on_advance: Callable[[int, int], None] = field(default=lambda done, total: None, repr=False)
     shared: Shared = field(default_factory=process_shared, repr=False)
     _held: list[Hashable] = field(default_factory=list, repr=False)
     _journal: Path | None = field(default=None, repr=False)
+    _watcher: Callable[[int, int], None] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # Threads that spin long at a barrier keep the one they wait for from a busy core: with
@@ -82,6 +80,15 @@ class Runtime:
     @journal.setter
     def journal(self, folder: Path) -> None:
         self._journal = folder
+
+    def advance(self, done: int, total: int) -> None:
+        """Say that `done` of `total` parts of the batch are computed: for rows that take long."""
+        if self._watcher is not None:
+            self._watcher(done, total)
+
+    def watch(self, watcher: Callable[[int, int], None]) -> None:
+        """Have `watcher` told of every `advance`."""
+        self._watcher = watcher
 
     @cached_property
     def torch_device(self) -> torch.device:

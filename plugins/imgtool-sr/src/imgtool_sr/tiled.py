@@ -120,14 +120,16 @@ class Tiled(Enlarging[P]):
         def advance(more: int) -> None:
             nonlocal done
             done += more
-            self.runtime.on_advance(done, rows * runs * tiles)
+            self.runtime.advance(done, rows * runs * tiles)
 
         return advance
 
     def _smaller(self, edge: int) -> int:
         """Half the edge; inside the handler of what did not fit, which goes on otherwise."""
+        from imgtool_sr.tiling import least_edge
+
         half = edge // 2 // self.step * self.step
-        if half < max(LEAST_TILE, 2 * self.params.overlap, self.step + self.params.overlap):
+        if half < max(LEAST_TILE, least_edge(self.params.overlap, self.step)):
             raise
         log.warning("memory ran out: going on with tiles of %d pixels", half)
         return half
@@ -135,10 +137,11 @@ class Tiled(Enlarging[P]):
     def fitting_tile(self) -> int:
         """Edge of tiles that fit in memory."""
         from imgtool_sr.peak import bytes_per_pixel, tile_edge
+        from imgtool_sr.tiling import least_edge
 
         free = self.runtime.device_report().available_bytes
         edge = tile_edge(free, bytes_per_pixel(self.nets(), self.try_tile), self.params.tile_batch)
-        return max(edge, 2 * self.params.overlap, self.step + self.params.overlap)
+        return max(edge, least_edge(self.params.overlap, self.step))
 
     @abstractmethod
     def nets(self) -> Sequence[nn.Module]:
