@@ -48,6 +48,8 @@ def serve(listening: socket.socket) -> None:
         while True:
             for key, _ in ready.select():
                 if key.fileobj == sys.stdin.fileno():
+                    for child in clients:
+                        os.kill(child, signal.SIGKILL)
                     return
                 if key.fileobj == ended:
                     os.read(ended, 4096)

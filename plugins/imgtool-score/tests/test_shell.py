@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from chat_server import ChatServer
@@ -28,28 +27,41 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def imgtool(folder: Path, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-    """Exit status, rows, and what was said on stderr."""
-    done = subprocess.run(
-        [sys.executable, "-m", "imgtool", *arguments, "--json", "--progress", "none"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+class Imgtool(Protocol):
+    """Runs `imgtool` in a folder: exit status, rows, and what was said on stderr."""
+
+    def __call__(self, folder: Path, *arguments: str) -> tuple[int, list[dict[str, Any]], str]: ...
 
 
-def test_equal_picture_is_infinitely_near_and_its_record_says_so(folder: Path) -> None:
+@pytest.fixture
+def imgtool(warm_bin: Path) -> Imgtool:
+    """The real command."""
+
+    def call(folder: Path, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+        done = subprocess.run(
+            [warm_bin / "imgtool", *arguments, "--json", "--progress", "none"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    return call
+
+
+def test_equal_picture_is_infinitely_near_and_its_record_says_so(
+    imgtool: Imgtool, folder: Path
+) -> None:
     status, rows, err = imgtool(folder, "score.psnr", "in/", "--reference", "in/p1.png")
     assert status == 0, err
     assert [row["score.psnr"] is None for row in rows] == [False, True, False]
     assert rows[1]["score_info.psnr"]["value"] == "infinite"
 
 
-def test_row_of_another_size_fails_alone_with_status_1(folder: Path) -> None:
+def test_row_of_another_size_fails_alone_with_status_1(imgtool: Imgtool, folder: Path) -> None:
     Image.new("RGB", (9, 9)).save(folder / "in" / "p2.png")
     status, rows, err = imgtool(folder, "score.psnr", "in/", "--reference", "in/p1.png")
     assert status == 1
@@ -58,20 +70,22 @@ def test_row_of_another_size_fails_alone_with_status_1(folder: Path) -> None:
     assert "--align crop" in err
 
 
-def test_missing_weights_are_a_wrong_command(folder: Path) -> None:
+def test_missing_weights_are_a_wrong_command(imgtool: Imgtool, folder: Path) -> None:
     status, rows, err = imgtool(folder, "score.lpips", "in/", "--reference", "in/")
     assert (status, rows) == (2, [])
     assert err.splitlines()[0] == "error: score.lpips: no net is named"
     assert "Traceback" not in err
 
 
-def test_service_is_asked_by_the_real_command_and_nothing_twice(folder: Path) -> None:
+def test_service_is_asked_by_the_real_command_and_nothing_twice(
+    warm_bin: Path, folder: Path
+) -> None:
     asked = ("--model", "", "--served", "eye", "--decompose", "given")
     lines = (folder / "rows.jsonl").read_text().splitlines()
     given = [{**json.loads(line), "questions": ["is it a picture?"]} for line in lines]
     (folder / "asked.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in given))
     read = subprocess.run(
-        [sys.executable, "-m", "imgtool", "image.read", "asked.jsonl", "--store", "s.zarr"],
+        [warm_bin / "imgtool", "image.read", "asked.jsonl", "--store", "s.zarr"],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -83,8 +97,7 @@ def test_service_is_asked_by_the_real_command_and_nothing_twice(folder: Path) ->
         for _ in range(2):
             with (folder / "read.txt").open("rb") as stream:
                 done = subprocess.run(
-                    [sys.executable, "-m", "imgtool", "score.vqa", *asked, "--endpoint", server.url,
-                     "--json"],
+                    [warm_bin / "imgtool", "score.vqa", *asked, "--endpoint", server.url, "--json"],
                     cwd=folder, stdin=stream, capture_output=True, text=True, timeout=200,
                     check=False,
                 )  # fmt: skip
@@ -94,7 +107,7 @@ def test_service_is_asked_by_the_real_command_and_nothing_twice(folder: Path) ->
     assert len(server.requests) == 3
 
 
-def test_silent_service_stops_the_run_with_status_3(folder: Path) -> None:
+def test_silent_service_stops_the_run_with_status_3(imgtool: Imgtool, folder: Path) -> None:
     with ChatServer(lambda text, picture: (404, "nobody")) as server:
         status, rows, err = imgtool(
             folder, "score.vqa", "in/", "--prompt", "a cube", "--model", "",

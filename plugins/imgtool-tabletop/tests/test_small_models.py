@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,12 +160,14 @@ assert not [name for name in sys.modules if name.startswith("imgtool")]
 """
 
 
-def test_folders_load_with_nothing_of_ours(trained: dict[str, Path], tmp_path: Path) -> None:
+def test_folders_load_with_nothing_of_ours(
+    trained: dict[str, Path], tmp_path: Path, warm_bin: Path
+) -> None:
     picture = render([scene_at(2, 0, BROAD, held_out=True)])[0].permute(1, 2, 0).mul(255).byte()
     Image.fromarray(picture.numpy()).save(tmp_path / "picture.png")
     folders = [str(trained[name]) for name in NAMES]
     done = subprocess.run(
-        [sys.executable, "-c", PLAIN, *folders, str(CLIP), str(tmp_path / "picture.png")],
+        [warm_bin / "python", "-c", PLAIN, *folders, str(CLIP), str(tmp_path / "picture.png")],
         capture_output=True,
         text=True,
         check=False,
@@ -259,8 +260,8 @@ def test_written_heads_are_read_as_they_were(tmp_path: Path) -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_bank_of_another_training_must_be_there(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "imgtool", "train", "tabletop/depth", "--smoke"]
+def test_bank_of_another_training_must_be_there(tmp_path: Path, warm_bin: Path) -> None:
+    command = [warm_bin / "imgtool", "train", "tabletop/depth", "--smoke"]
     command += ["--bank", str(tmp_path), "-o", str(tmp_path / "made")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -268,11 +269,9 @@ def test_bank_of_another_training_must_be_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trainer_and_its_bench_run_as_commands(
-    name: str, bank: PictureBank, tmp_path: Path
-) -> None:
+def test_trainer_and_its_bench_run_as_commands(name: str, tmp_path: Path, warm_bin: Path) -> None:
     def imgtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "imgtool", *arguments]
+        command = [warm_bin / "imgtool", *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     made = str(tmp_path / "made")
