@@ -104,15 +104,20 @@ class Grid:
             yield number, [(top, left) for left in self.across.starts]
 
 
+def least_edge(overlap: int, step: int) -> int:
+    """Edge of the smallest tiles: two overlaps, or an overlap and a step of the net's grid."""
+    return -(-(overlap + max(step, overlap)) // step) * step
+
+
 def grid(height: int, width: int, tile: int, overlap: int, step: int = 1) -> Grid:
     """Tiles of at most `tile` pixels over a picture whose sides are multiples of `step`.
 
     Raises
     ------
-    ValueError : a tile is less than two overlaps, or than an overlap and a step.
+    ValueError : tiles are smaller than `least_edge`.
     """
     edge = tile // step * step
-    if edge < overlap + max(step, overlap) and edge < max(height, width):
+    if edge < least_edge(overlap, step) and edge < max(height, width):
         raise ValueError(f"tiles of {tile} pixels are too small for an overlap of {overlap}")
     down, across = (Axis(side, min(edge, side), overlap, step) for side in (height, width))
     return Grid(down, across)

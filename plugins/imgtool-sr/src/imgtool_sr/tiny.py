@@ -27,3 +27,24 @@ def save_compact(path: Path, scale: int = 2, channels: int = 3, layers: int = 2)
     weights = {f"body.{name}": value for name, value in nn.Sequential(*net).state_dict().items()}
     save_file(weights, path)
     return path
+
+
+def save_ldm(folder: Path) -> Path:
+    """A latent diffusion upscaler (LDMSuperResolutionPipeline), x4."""
+    from diffusers import DDIMScheduler, LDMSuperResolutionPipeline, UNet2DModel, VQModel
+
+    torch.manual_seed(0)
+    unet = UNet2DModel(
+        in_channels=6, out_channels=3, block_out_channels=(8, 8), layers_per_block=1,
+        norm_num_groups=4, attention_head_dim=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    vqvae = VQModel(
+        block_out_channels=(4, 4, 4), latent_channels=3, norm_num_groups=2, layers_per_block=1,
+        num_vq_embeddings=8, down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+    )  # fmt: skip
+    scheduler = DDIMScheduler(clip_sample=False)
+    LDMSuperResolutionPipeline(vqvae=vqvae, unet=unet, scheduler=scheduler).save_pretrained(folder)
+    return folder
