@@ -59,9 +59,10 @@ def serve(listening: socket.socket) -> None:
                         _answer(client, status)
                 elif key.fileobj is listening:
                     client, _ = listening.accept()
-                    child = _start(client)
-                    clients[child] = client
-                    ready.register(client, selectors.EVENT_READ, child)
+                    with contextlib.suppress(EOFError):  # killed before it had asked
+                        child = _start(client)
+                        clients[child] = client
+                        ready.register(client, selectors.EVENT_READ, child)
                 elif key.data in clients:
                     # A signal for the child, or the end of its client, which was killed.
                     number = clients[key.data].recv(1)
@@ -94,10 +95,10 @@ def _start(client: socket.socket) -> int:
 def _received(client: socket.socket) -> Request:
     size, streams, _, _ = socket.recv_fds(client, 8, 3)
     left, parts = int.from_bytes(size, "big"), []
-    while left:
-        parts.append(client.recv(left))
-        left -= len(parts[-1])
-    return Request(*marshal.loads(b"".join(parts)), streams)
+    while left and (part := client.recv(left)):
+        parts.append(part)
+        left -= len(part)
+    return Request(*marshal.loads(b"".join(parts)), streams)  # EOFError if some is missing
 
 
 def _be_child(request: Request) -> NoReturn:
