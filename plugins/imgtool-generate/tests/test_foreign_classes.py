@@ -26,6 +26,6 @@ def test_a_module_that_no_plugin_answers_for_is_not_imported(
     index["unet"] = ["antigravity", "UNet2DConditionModel"]
     (own / "model_index.json").write_text(json.dumps(index))
 
-    with pytest.raises(ModelUnusable, match="antigravity .*has not been imported"):
+    with pytest.raises(ModelUnusable, match=r"antigravity .*has not been imported"):
         opened(Diffusers, Params(model=str(own)))
     assert "antigravity" not in sys.modules
