@@ -117,7 +117,7 @@ class Peo(Stage[PeoParams]):
         optional(EMBEDS_OF),
         optional(REWRITE),
     )
-    produces = (PROMPT_EMBEDS, POOLED, EMBEDS_OF, REWRITE)
+    produces = (PROMPT_EMBEDS, optional(POOLED), EMBEDS_OF, REWRITE)
     check_params = MappingProxyType({"aesthetic": 0.0, "iterations": 2, "steps": 1})
 
     studio: Studio
