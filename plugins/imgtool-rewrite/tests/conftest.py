@@ -11,8 +11,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-for plugin in ("imgtool-score", "imgtool-rewrite"):
+for plugin in ("imgtool-score", "imgtool-generate", "imgtool-rewrite"):
     sys.path.insert(0, str(Path(__file__).parents[2] / plugin / "tests"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pass what diffusers' schedulers do with numpy 2."""
+    ignored = "ignore:__array__ implementation:DeprecationWarning"
+    config.addinivalue_line("filterwarnings", ignored)
 
 
 @pytest.fixture(scope="session")
