@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import CLIPTokenizer
@@ -20,6 +21,7 @@ from imgtool_tabletop.makers import TrainParams, budget_of, seconds
 from imgtool_tabletop.training.bank import PictureBank, scene_at
 from imgtool_tabletop.training.clip import answers_of
 from imgtool_tabletop.training.judge import judge_accuracy
+from imgtool_tabletop.training.log import plot
 from imgtool_tabletop.training.loop import Budget, Optimiser, Trainer
 from imgtool_tabletop.training.tokenizer import write_tokenizer
 from imgtool_tabletop.world.render import render
@@ -55,6 +57,13 @@ def test_resumed_training_equals_an_unbroken_one(tmp_path: Path) -> None:
     once, twice = trained(tmp_path / "a", 12), trained(tmp_path / "b", 5, 12)
     assert all(torch.equal(a, b) for a, b in zip(once, twice, strict=True))
     assert len((tmp_path / "b" / "log.csv").read_text().splitlines()) == 13
+
+
+def test_a_plot_falls_with_the_loss() -> None:
+    dark = np.asarray(plot([(step, 100 - step) for step in range(1, 101)]).convert("L")) < 100
+    tops = [int(dark[:, column].argmax()) for column in (60, 200, 400)]
+    assert tops == sorted(tops)
+    assert tops[2] > tops[0] + 60
 
 
 def test_bank_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 # Files that change without changing what a model computes.
-IGNORED_SUFFIXES = frozenset({".md", ".log", ".png", ".jpg", ".lock"})
+IGNORED_SUFFIXES = frozenset({".md", ".log", ".csv", ".png", ".jpg", ".lock"})
 
 
 def digest(path: Path) -> str:

@@ -94,7 +94,7 @@ class LoraParams(ModelParams):
     """Parameters of `train.tabletop/lora-finish` and its like."""
 
     budget: Annotated[str, Help("How long to train both, such as 20m or 2h.")] = "20m"
-    pictures: Annotated[int, Help("Pictures to render, two a pair."), Bounds(256)] = 4096
+    pictures: Annotated[int, Help("Pictures to render, two a pair."), Bounds(256)] = 2048
     clip: TextTower = ""
     base: Annotated[
         str,
@@ -147,6 +147,7 @@ class _Trainer(Maker[P], Generic[P]):
     def make(self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime) -> None:
         """Render in one process, train in this one."""
         from imgtool_tabletop.training.bank import being_filled
+        from imgtool_tabletop.training.log import keep_logs
 
         runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
         count = 256 if params.smoke else params.pictures
@@ -154,6 +155,7 @@ class _Trainer(Maker[P], Generic[P]):
         bank = self.bank(folder, params.seed, count)
         with being_filled(bank, at_least=min(count, 2048)):
             self.train(params, bank, out_dir, runtime.journal)
+        keep_logs(runtime.journal, out_dir)
 
     def bank_folder(self, params: P, journal: Path) -> Path:
         """Where the pictures are or will be."""

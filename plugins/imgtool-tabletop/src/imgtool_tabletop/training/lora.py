@@ -66,11 +66,11 @@ class LoraTraining:
 
 
 class PairSource(ExampleSource):
-    """Draws pairs from a bank of them."""
+    """Draws pairs from a bank of them, all that are rendered."""
 
     def draw_pair(self, batch: int, seed: int, step: int) -> tuple[Examples, Tensor]:
         """`batch` examples with end 0, and latents [B, C, h, w] of the same scenes with end 1."""
-        self.pictures.extend(2 * batch if self.pictures.encoded else 40 * batch)
+        self.pictures.extend(self.pictures.bank.count)
         generator = torch.Generator().manual_seed(seed * 7_919 + step)
         rows = 2 * torch.randint(0, self.pictures.encoded // 2, (batch,), generator=generator)
         examples = self.of_rows(rows, generator)
