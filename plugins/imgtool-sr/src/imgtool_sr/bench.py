@@ -128,14 +128,13 @@ def _measures(
 ) -> list[tuple[str, dict[str, object]]]:
     """Score stages by name: whoever has them installed."""
     # Sizes that rounding parts are cut to one another, never resized.
-    shared = {"align": "crop"}
+    shared: dict[str, object] = {"align": "crop"}
+    found = [(f"score.{name}", {"channels": channels, **shared}) for name in ("psnr", "ssim")]
     nets = {"lpips": lpips, "dists": dists}
-    return [
-        ("score.psnr", {"channels": channels, **shared}),
-        ("score.ssim", {"channels": channels, **shared}),
-        *((f"score.{name}", {"model": ref, **shared}) for name, ref in nets.items() if ref),
-        *([("score.iqa", {"measure": "pyiqa:niqe"})] if niqe else []),
-    ]
+    found += [(f"score.{name}", {"model": ref, **shared}) for name, ref in nets.items() if ref]
+    if niqe:
+        found.append(("score.iqa", {"measure": "pyiqa:niqe"}))
+    return found
 
 
 def _values(run: Any, name: str) -> list[float | None]:

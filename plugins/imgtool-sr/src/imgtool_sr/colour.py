@@ -63,5 +63,5 @@ def moments_of(count: int, total: Tensor, squares: Tensor) -> Moments:
     """Mean and unbiased deviation from sums over `count` pixels, [3] float64."""
     mean = total / count
     variance = (squares - count * mean.square()) / max(1, count - 1)
-    shaped = (mean, (variance.clamp_min(0) + 1e-5).sqrt())
-    return tuple(value.float()[:, None, None] for value in shaped)  # type: ignore[return-value]
+    std = (variance.clamp_min(0) + 1e-5).sqrt()
+    return mean.float()[:, None, None], std.float()[:, None, None]

@@ -114,7 +114,7 @@ class Spandrel(Tiled[SpandrelParams]):
             log.warning("%s looks at whole pictures: tiles may differ a little from one", why)
 
     @property
-    def native(self) -> int:  # type: ignore[override]  # the checkpoint's
+    def native(self) -> int:
         """Scale of the checkpoint."""
         scale: int = self.found.scale
         return scale

@@ -97,7 +97,7 @@ class Diffusers(Tiled[DiffusersParams]):
         self.step, self.least = self.upscaler.step, 2 * self.upscaler.step
 
     @property
-    def native(self) -> int:  # type: ignore[override]  # the pipeline's
+    def native(self) -> int:
         """Scale of the pipeline."""
         return self.upscaler.scale
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from imgtool.api import ALPHA, IMAGE, BadParams, Failure, Field, Kind, Stage, optional
 from imgtool_sr.sizes import target_of
@@ -45,7 +45,7 @@ class Enlarging(Stage[P]):
     place : number of the row in hand, and how many there are in its batch.
     """
 
-    consumes = (IMAGE, optional(ALPHA))
+    consumes: ClassVar[tuple[Field, ...]] = (IMAGE, optional(ALPHA))
     produces = (IMAGE, optional(ALPHA), FACTS)
 
     target: Target

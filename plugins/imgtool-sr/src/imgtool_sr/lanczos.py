@@ -29,7 +29,7 @@ class Lanczos(Enlarging[LanczosParams]):
     id = "sr.lanczos"
     summary = "Enlarge by Lanczos resampling: no model, no invented detail."
     default_of_family = True
-    native = 2  # type: ignore[assignment]  # a constant where nets have their own
+    native = 2
 
     def enlarge(self, row: Row, size: tuple[int, int]) -> tuple[np.ndarray, dict[str, object]]:
         """The picture at `size`."""

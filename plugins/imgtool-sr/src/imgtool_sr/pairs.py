@@ -40,7 +40,8 @@ def pairs_in(folder: Path) -> list[Pair]:
     """
     if not folder.is_dir():
         raise InputMissing(f"no such folder: {str(folder)!r}")
-    small, sharp = {}, {}
+    small: dict[str, Path] = {}
+    sharp: dict[str, Path] = {}
     for file in sorted(folder.rglob("*")):
         if file.suffix.lower() in SUFFIXES:
             side = _side(file, folder)

@@ -102,7 +102,7 @@ class Tiled(Enlarging[P]):
         whole = padded(picture, self.step, self.least)
         edge = self.tile_edge or self.fitting_tile()
         while True:
-            tiles = grid(*whole.shape[:2], edge, self.params.overlap, self.step)
+            tiles = grid(whole.shape[0], whole.shape[1], edge, self.params.overlap, self.step)
             try:
                 net = self.net(row, tiles, run[0])
                 made = enlarged(whole, tiles, self.native, net, self._counter(tiles.count, run))
