@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from chat_server import ChatServer
 
@@ -12,9 +13,9 @@ from imgtool.api import EndpointDown, ModelUnusable
 from imgtool.runtime.context import Runtime
 from imgtool.runtime.shared import Shared
 from imgtool_score import endpoint as client
-from imgtool_score.chatting import RemoteChat, transformers
+from imgtool_score.chatting import RemoteChat, looking, transformers
 from imgtool_score.endpoint import Endpoint
-from imgtool_score.tiny import save_llm
+from imgtool_score.tiny import save_git, save_llm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,3 +136,24 @@ def test_local_model_answers_by_seed_and_says_what_is_too_long(
 def test_local_model_that_is_none_is_refused(runtime: Runtime, tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable):
         transformers(runtime, str(tmp_path / "nothing"), "")
+
+
+def test_a_picture_goes_with_the_question_and_tells_calls_apart(runtime: Runtime) -> None:
+    red, blue = (np.full((2, 2, 3), shade, np.uint8) for shade in (200, 20))
+    with ChatServer(lambda text, picture: f"{picture.getpixel((0, 0))[0]}") as server:
+        chat = RemoteChat(patient(server), runtime)
+        assert [chat.say("a", image=one) for one in (red, blue, red)] == ["200", "20", "200"]
+    assert len(server.requests) == 2
+
+
+def test_who_looks_needs_a_picture_and_who_reads_takes_none(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    image = np.full((8, 8, 3), 90, np.uint8)
+    eyes = looking(runtime, str(save_git(tmp_path / "git")), "")
+    assert isinstance(eyes.say("", most_tokens=2, image=image), str)
+    with pytest.raises(ValueError, match="needs a picture"):
+        eyes.say("what is this?")
+    reader = transformers(runtime, str(save_llm(tmp_path / "llm")), "")
+    with pytest.raises(ValueError, match="cannot look"):
+        reader.say("what is this?", image=image)
