@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -84,25 +83,16 @@ def test_a_budget_that_is_no_time_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["judge", "vae", "clip", "", "turbo"])
-def test_trainers_run_end_to_end(name: str, tmp_path: Path) -> None:
+def test_trainers_run_end_to_end(name: str, tmp_path: Path, warm_bin: Path) -> None:
     target = f"tabletop/{name}".rstrip("/")
-    command = [
-        sys.executable,
-        "-m",
-        "imgtool",
-        "train",
-        target,
-        "--smoke",
-        "-o",
-        str(tmp_path / "made"),
-    ]
+    command = [warm_bin / "imgtool", "train", target, "--smoke", "-o", tmp_path / "made"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "made").rglob("*.safetensors"))
     assert (tmp_path / "made" / "captions.txt").is_file() == (target == "tabletop")
 
 
-def test_shipped_weights_load_with_plain_libraries() -> None:
+def test_shipped_weights_load_with_plain_libraries(warm_bin: Path) -> None:
     script = f"""
 import sys
 import torch
@@ -121,7 +111,7 @@ CLIPTokenizer.from_pretrained({str(WEIGHTS / "clip")!r})
 assert not [name for name in sys.modules if name.startswith("imgtool")]
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        [warm_bin / "python", "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
