@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 import imgtool
+from imgtool.engine.python import StageCall
 from imgtool.errors import UnknownComponent
+from imgtool.fields import PROMPT
+from imgtool.runtime.context import Runtime
+from imgtool.stages import Stage
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from imgtool.batch import Batch
 
 PIPELINE = """
 [colours]
@@ -52,6 +59,31 @@ def test_a_parameter_says_whether_rows_of_all_batches_compete(
     change = {"select.pareto.scope": scope}
     run = imgtool.run(f"{file}:front", [f"cube {at}" for at in range(20)], overrides=change)
     assert len(run.rows) == kept
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """None."""
+
+
+class Notes(Stage[NoParams]):
+    """Answers from its notes where it has any."""
+
+    id, version, summary = "rewrite.notes", 1, "Remember."
+    consumes = produces = (PROMPT,)
+
+    def process(self, batch: Batch) -> Batch:
+        note = self.runtime.journal / "note.txt"
+        if not note.exists():
+            note.write_text(batch.texts("prompt")[0])
+        return batch.with_columns(prompt=[note.read_text()])
+
+
+def test_a_call_of_a_stage_knows_nothing_of_the_call_before() -> None:
+    opened, runtime = Notes(), Runtime()
+    opened.runtime = runtime.for_stage()
+    call = StageCall(opened, runtime)
+    assert [call(prompt=text)["prompt"] for text in ("red", "blue")] == ["red", "blue"]
 
 
 def test_a_stage_is_a_function_of_fields() -> None:

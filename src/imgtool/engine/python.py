@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
 
 from imgtool.errors import MissingField, UnknownComponent, near
@@ -207,7 +208,10 @@ class StageCall:
             name: [np.asarray(value) if hasattr(value, "getbands") else value]
             for name, value in values.items()
         }
-        made = list(self._stage.process(Batch(("0",), {"seed": [seed], **columns})))
+        # Notes of one call, as of one batch of a run, are none of the next.
+        with TemporaryDirectory(prefix="imgtool-") as journal:
+            self._stage.runtime.journal = Path(journal)
+            made = list(self._stage.process(Batch(("0",), {"seed": [seed], **columns})))
         return made[0] if len(made) == 1 else made
 
     def close(self) -> None:
