@@ -16,6 +16,7 @@ def imgtool_components() -> Iterable[Component]:
     yield Component("stage", "rewrite.template", "imgtool_rewrite.stage:Template")
     yield Component("stage", "rewrite.llm", "imgtool_rewrite.llm:Llm")
     yield Component("stage", "rewrite.genpilot", "imgtool_rewrite.genpilot.stage:GenPilot")
+    yield Component("stage", "rewrite.shortcot", "imgtool_rewrite.shortcot.stage:ShortCot")
     yield Component("stage", "rewrite.negative", "imgtool_rewrite.negative:Negative")
     yield Component("stage", "rewrite.weights", "imgtool_rewrite.weighted:Weights")
     yield Component("stage", "rewrite.peo", "imgtool_rewrite.peo.stage:Peo")

@@ -1,0 +1,1 @@
+"""Short plans for pictures: ShortCoTI, arXiv 2510.05593, without training."""
