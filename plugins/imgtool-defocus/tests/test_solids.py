@@ -44,7 +44,7 @@ def test_slices_show_solids_as_rays_do(focus: float) -> None:
     ours, gathered = (framed(m, light, coc, ROUND) for m in (layered.render, gather.render))
 
     assert psnr(ours, traced) >= LEAST[focus]
-    assert psnr(ours[:, band], traced[:, band]) >= psnr(gathered[:, band], traced[:, band]) + 1.8
+    assert psnr(ours[:, band], traced[:, band]) >= psnr(gathered[:, band], traced[:, band]) + 3.0
 
 
 SIZE, APERTURE_M = 96, 0.03

@@ -1,8 +1,9 @@
-"""Slices of equal blur, composited from far to near: the renderer that knows occlusion.
+"""Slices of equal blur, composited from near to far: the renderer that knows occlusion.
 
 A slice goes on, in colours of its own, under what is nearer, since an open lens looks behind edges.
-Blurring slices one by one ignores that all were seen through the same points of the lens: it is
-exact where one of two slices that overlap is in focus.
+Slices of one surface meet the lens in places of their own, so they add up; what is farther gets what
+is left of the lens. Blurring slices one by one ignores that all were seen through the same points
+of the lens: it is exact where one of two slices that overlap is in focus.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def render(
     coc = coc.detach()
     numbers = slice_numbers(coc)
     total = torch.zeros_like(torch.cat((linear, coc[None])))
-    for number in sorted(numbers.unique().tolist(), reverse=True):
+    for number in sorted(numbers.unique().tolist()):
         own = numbers == number
         radius = float(coc[own].mean()) / 2.0
         # Behind an edge, the lens sees as far as the two discs move apart over half of it.
@@ -65,10 +66,8 @@ def render(
         window = _window(own, int(behind.max()) + aperture.span(abs(radius)))
         layer = _layer(linear[window], nearest(own[window[1:]], behind[window[1:]]))
         blurred = convolve(layer, aperture.kernel(abs(radius), radius > 0, layer), tile)
-        # Parts of one surface share pixels that blur has thinned: light is hidden only where
-        # there would be more than all of it.
-        left = (1.0 - blurred[-1]) / total[-1][window[1:]].clamp_min(LEAST)
-        total[window] = total[window] * left.clamp(0.0, 1.0) + blurred
+        left = 1.0 - total[-1][window[1:]]
+        total[window] += blurred * (left / blurred[-1].clamp_min(LEAST)).clamp(0.0, 1.0)
     return total[:-1] / total[-1].clamp_min(LEAST), total[-1]
 
 

@@ -101,7 +101,7 @@ class ThinLens(Stage[ThinLensParams]):
     id = "defocus.thinlens"
     summary = "Blur a sharp picture by its depth, as a lens would have."
     default_of_family = True
-    version = 2
+    version = 3
     consumes = (IMAGE, DEPTH, optional(DEPTH_KIND), optional(EXIF))
     produces = (IMAGE, COC, FACTS, EXIF)
     check_params = MappingProxyType({"focus_at": "3m", "f_number": 1.4, "focal_length": "85mm"})
