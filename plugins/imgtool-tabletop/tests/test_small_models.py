@@ -14,10 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import imgtool_tabletop
-from imgtool_tabletop.training import aesthetic, depth, vlm
+from imgtool_tabletop.training import aesthetic, depth, finding, vlm
 from imgtool_tabletop.training.bank import PictureBank, scene_at
 from imgtool_tabletop.training.loop import Budget, Trainer
 from imgtool_tabletop.training.pictures import KeptRows, partly_disturbed
+from imgtool_tabletop.training.telling import pack
 from imgtool_tabletop.world.render import render
 from imgtool_tabletop.world.sample import BROAD
 from imgtool_tabletop.world.scene import Scene, Solid
@@ -183,10 +184,10 @@ def test_one_pass_over_all_texts_equals_a_pass_over_each() -> None:
     picture = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         vision = vlm.looked_at(model, picture)
-        together, wanted = vlm.said_logits(model, vision, vlm.pack([pairs]))
+        together, wanted = vlm.said_logits(model, vision, pack([pairs]))
         alone = []
         for (question, _), (_, answer) in zip(texts, pairs, strict=True):
-            prompt = tokenizer(vlm.IMAGE * vlm.PATCHES + question).input_ids
+            prompt = tokenizer(vlm.IMAGE * finding.PATCHES + question).input_ids
             ids = torch.tensor([[*prompt, *answer]])
             out = model(input_ids=ids, pixel_values=picture).logits
             alone.append(out[0, -1 - len(answer) : -1])
@@ -194,29 +195,38 @@ def test_one_pass_over_all_texts_equals_a_pass_over_each() -> None:
     torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
 
 
+def test_vlm_goes_on_from_the_model_that_it_is_given(trained: dict[str, Path]) -> None:
+    start = trained["vlm"]
+    model = vlm.build_vlm(vlm.VlmTraining(start=str(start)), vlm.vlm_tokenizer(CLIP))
+    kept = load_file(start / "model.safetensors")["multi_modal_projector.linear_1.weight"]
+    assert torch.equal(model.model.multi_modal_projector.linear_1.weight.half(), kept)
+
+
 def test_patches_show_the_nearest_solid() -> None:
     scene = Scene((Solid("cube", "red", 0.0, -0.08, "large"), Solid("sphere", "blue", 0.1, 0.1)))
-    middles, shown = vlm.places_of(scene)
+    middles, shown = finding.places_of(scene)
     at = [scene.camera.project(solid.centre) for solid in scene.solids]
     cells = [int((y + 1) * 4) * 8 + int((x + 1) * 4) for x, y, _ in at]
     assert middles.nonzero()[:, 0].tolist() == sorted(cells)
     assert shown[cells[0]].tolist() == [1, 0, 2, 0]
     assert shown[cells[1]].tolist() == [0, 2, 1, 0]
-    assert (shown[0] == vlm.IGNORE).all()
+    assert (shown[0] == finding.IGNORE).all()
 
 
 def test_finding_what_is_there_costs_less_than_finding_nothing() -> None:
-    places = vlm.places_of(scene_at(3, 1, BROAD, held_out=False))
+    places = finding.places_of(scene_at(3, 1, BROAD, held_out=False))
     middles, shown = places
-    right = torch.zeros(1, 64, 1 + sum(vlm.KINDS))
+    right = torch.zeros(1, 64, finding.FOUND)
     right[0, :, 0] = middles * 20 - 10
-    start = 1
-    for kind, size in enumerate(vlm.KINDS):
+    right[0, :, 1] = torch.linspace(-1, 1, 8).repeat(8)
+    right[0, :, 2] = torch.linspace(-1, 1, 8).repeat_interleave(8)
+    start = 3
+    for kind, size in enumerate(finding.KINDS):
         for patch in (shown[:, kind] >= 0).nonzero()[:, 0].tolist():
             right[0, patch, start + int(shown[patch, kind])] = 20.0
         start += size
-    assert vlm.finding_loss(right, [places]) < 0.01
-    assert vlm.finding_loss(torch.zeros_like(right), [places]) > 1.0
+    assert finding.finding_loss(right, [places]) < 0.01
+    assert finding.finding_loss(torch.zeros_like(right), [places]) > 1.0
 
 
 def test_kept_rows_are_computed_once_and_after_a_cut_again(tmp_path: Path) -> None:

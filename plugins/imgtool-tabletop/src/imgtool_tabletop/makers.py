@@ -78,6 +78,15 @@ class ModelParams(TrainParams):
 
 
 @dataclass(frozen=True)
+class VlmParams(ModelParams):
+    """Parameters of `train.tabletop/vlm`."""
+
+    start: Annotated[str, Help("Go on from the model in this folder; 'shipped' means our own.")] = (
+        ""
+    )
+
+
+@dataclass(frozen=True)
 class TurboParams(ModelParams):
     """Parameters of `train.tabletop/turbo`."""
 
@@ -270,19 +279,22 @@ class _SharingTrainer(_Trainer[Q], Generic[Q]):
         return Path(params.bank)
 
 
-class TrainVlm(_SharingTrainer[ModelParams]):
+class TrainVlm(_SharingTrainer[VlmParams]):
     """`tabletop/vlm`."""
 
     id = "train.tabletop/vlm"
     summary = "Train the model that captions pictures and answers questions about them."
     task = "image-text-to-text"
 
-    def train(self, params: ModelParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: VlmParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
         """See `imgtool_tabletop.training.vlm`."""
         from imgtool_tabletop.training.vlm import VlmTraining, train_vlm
 
         settings = VlmTraining(
-            seed=params.seed, budget=budget_of(params), measured=4 if params.smoke else 300
+            seed=params.seed,
+            budget=budget_of(params),
+            start=str(WEIGHTS / "vlm") if params.start == "shipped" else params.start,
+            measured=4 if params.smoke else 300,
         )
         train_vlm(settings, bank, WEIGHTS / "clip", out_dir, work_dir, report)
 

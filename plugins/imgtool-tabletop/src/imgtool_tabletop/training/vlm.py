@@ -7,7 +7,6 @@ the tower alone learns what stands where, then both learn to say it.
 """
 
 import copy
-import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,31 +25,22 @@ from transformers import (
     SegformerConfig,
 )
 
-from imgtool_tabletop.captions.questions import REQUESTS, Question, full_caption, questions
+from imgtool_tabletop.captions.questions import Question, questions
 from imgtool_tabletop.measures import VLM_BARS, answer_figures, caption_figures
 from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
+from imgtool_tabletop.training.finding import FOUND, GRID, IGNORE, PATCHES, finding_loss
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.pictures import measured_scenes, partly_disturbed
+from imgtool_tabletop.training.telling import Packed, Texts, mask_of
 from imgtool_tabletop.training.vae import bank_batch
 from imgtool_tabletop.world.facts import Facts, scene_facts
 from imgtool_tabletop.world.render import render
-from imgtool_tabletop.world.scene import COLOURS, FINISHES, SHAPES, SIZES, Scene
 
 IMAGE = "<image>"
-GRID = 8
-PATCHES = GRID * GRID
 STRIDES = (4, 2)
 """From 64 pixels to GRID."""
 POSITIONS = 256
-ROOM = 112
-"""Tokens of text about one picture: as many of its questions as fit."""
-IGNORE = -100
-INNER = 0.75
-"""Share of a solid's radius within which a patch surely shows it."""
-MIDDLE_WEIGHT = 8.0
-"""Middles are few: how much more one counts than an empty patch."""
-KINDS = (len(SHAPES), len(COLOURS), len(SIZES), len(FINISHES))
 CHAT = (
     "{% for message in messages %}{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image>{% elif message['role'] == 'user' %}"
@@ -77,9 +67,9 @@ made = model.generate(**asked, max_new_tokens=64)[0, asked.input_ids.shape[1] :]
 caption = processor.decode(made, skip_special_tokens=True)
 """,
     "AdamW. For the first part of the training the vision tower alone learns which patches hold "
-    "the middle of a solid and what each patch shows, with a head that is thrown away; then that "
-    "goes on at half weight while the whole learns to say one caption and some true and false "
-    "questions a picture. Half of the pictures blurred, noised and re-lit.",
+    "the middle of a solid, what each patch shows and where it lies, with a head that is thrown "
+    "away; then that goes on at half weight while the whole learns to say one caption and some "
+    "true and false questions a picture. Half of the pictures blurred, noised and re-lit.",
     "It knows the world's words alone, at 64×64; any other question gets some answer of its own. "
     "It does not say that it does not know. It looks at one picture and one question at a time.",
 )
@@ -90,9 +80,10 @@ class VlmTraining:
     """Settings.
 
     widths, depths : of the tower's two levels, at a fourth and an eighth of the size. width,
-    layers, heads : of the language model. looking : share of the training in which the tower
-    learns alone. asked : how often a caption answers a request instead of nothing. disturbed :
-    share of pictures that are blurred, noised and re-lit. measured : held-out scenes at the end.
+    layers, heads : of the language model. start : folder of a model to go on from; empty: a new
+    one. looking : share of the training of a new one in which the tower learns alone. asked : how
+    often a caption answers a request instead of nothing. disturbed : share of pictures that are
+    blurred, noised and re-lit. measured : held-out scenes at the end.
     """
 
     widths: tuple[int, int] = (64, 160)
@@ -100,6 +91,7 @@ class VlmTraining:
     width: int = 128
     layers: int = 4
     heads: int = 4
+    start: str = ""
     looking: float = 0.35
     asked: float = 0.2
     disturbed: float = 0.5
@@ -111,8 +103,10 @@ class VlmTraining:
 
 
 def build_vlm(settings: VlmTraining, tokenizer: CLIPTokenizer) -> LlavaForConditionalGeneration:
-    """A model of random weights, deterministic by the settings' seed."""
+    """The model of the settings' `start`, else one of random weights by their seed."""
     torch.manual_seed(settings.seed)
+    if settings.start:
+        return LlavaForConditionalGeneration.from_pretrained(settings.start, dtype=torch.float32)
     vision = SegformerConfig(
         num_encoder_blocks=len(STRIDES),
         depths=list(settings.depths),
@@ -161,49 +155,6 @@ def vlm_tokenizer(clip_dir: Path) -> CLIPTokenizer:
     return tokenizer
 
 
-@dataclass(frozen=True)
-class Packed:
-    """Texts about each of `B` pictures, laid end to end.
-
-    ids, labels : [B, L] int64, labels -100 where nothing is to be said. position : [B, L], within
-    each text. text : [B, L] number of the text, -1 padding.
-    """
-
-    ids: Tensor
-    labels: Tensor
-    position: Tensor
-    text: Tensor
-
-
-def pack(rows: Sequence[Sequence[tuple[list[int], list[int]]]]) -> Packed:
-    """Lay out texts given as (question, answer) tokens."""
-    length = max(sum(len(q) + len(a) for q, a in row) for row in rows)
-    planes: tuple[list[list[int]], ...] = ([], [], [], [])
-    for row in rows:
-        lines: tuple[list[int], ...] = ([], [], [], [])
-        for number, (question, answer) in enumerate(row):
-            count = len(question) + len(answer)
-            lines[0].extend((*question, *answer))
-            lines[1].extend((*[IGNORE] * len(question), *answer))
-            lines[2].extend(range(count))
-            lines[3].extend([number] * count)
-        rest = length - len(lines[0])
-        for plane, line, filler in zip(planes, lines, (0, IGNORE, 0, -1), strict=True):
-            plane.append(line + [filler] * rest)
-    return Packed(*(torch.tensor(plane) for plane in planes))
-
-
-def mask_of(packed: Packed, before: int) -> Tensor:
-    """[B, 1, T, T] float32, added to attention: 0 where a token may look, a low number else.
-
-    All see what came before; of the texts, which follow `before` tokens, each sees itself alone.
-    """
-    rows, length = packed.ids.shape
-    may = torch.ones(before + length, before + length, dtype=torch.bool).tril().repeat(rows, 1, 1)
-    may[:, before:, before:] &= packed.text[:, :, None] == packed.text[:, None, :]
-    return torch.where(may, 0.0, torch.finfo(torch.float32).min / 2)[:, None]
-
-
 def looked_at(model: LlavaForConditionalGeneration, pictures: Tensor) -> Tensor:
     """[B, 64, width] of the vision tower for [B, 3, 64, 64] pictures in -1..1, row by row."""
     return model.model.vision_tower(pictures).last_hidden_state  # type: ignore[no-any-return]
@@ -234,92 +185,6 @@ def said_logits(
     return model.lm_head(out[:, :-1][wanted]), labels[wanted]
 
 
-class Texts:
-    """Captions and questions of a bank's scenes, in tokens; remembers what it has made."""
-
-    def __init__(self, bank: PictureBank, tokenizer: CLIPTokenizer, settings: VlmTraining) -> None:
-        self.bank, self.tokenizer, self.settings = bank, tokenizer, settings
-        self._tokens: dict[str, list[int]] = {}
-        self._captions: dict[int, str] = {}
-        self._places: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def caption(self, row: int) -> str:
-        """The full caption of picture `row`."""
-        if row not in self._captions:
-            self._captions[row] = full_caption(self.bank.scene(row))
-        return self._captions[row]
-
-    def places(self, row: int) -> tuple[Tensor, Tensor]:
-        """`places_of` picture `row`."""
-        if row not in self._places:
-            self._places[row] = places_of(self.bank.scene(row))
-        return self._places[row]
-
-    def batch(self, rows: list[int], step: int) -> Packed:
-        """A caption and some questions of each of `rows`, other ones at each step."""
-        texts: list[list[tuple[str, str]]] = []
-        for row in rows:
-            rng = random.Random(f"ask:{row}:{step}")
-            request = rng.choice(REQUESTS) if rng.random() < self.settings.asked else ""
-            asked = questions(self.bank.facts(row), rng)
-            rng.shuffle(asked)
-            texts.append([(request, self.caption(row)), *((q.text, q.answer) for q in asked)])
-        self._learn({part for pairs in texts for pair in pairs for part in pair})
-        return pack([self._fitting(pairs) for pairs in texts])
-
-    def _fitting(self, texts: list[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
-        pairs = [self._pair(*text) for text in texts]
-        ends = itertools.accumulate(len(question) + len(answer) for question, answer in pairs)
-        return [pair for pair, end in zip(pairs, ends, strict=True) if end <= ROOM]
-
-    def _learn(self, texts: set[str]) -> None:
-        new = sorted(texts - self._tokens.keys())
-        if new:
-            self._tokens |= zip(new, self.tokenizer(new).input_ids, strict=True)
-
-    def _pair(self, question: str, answer: str) -> tuple[list[int], list[int]]:
-        return self._tokens[question][1:], self._tokens[answer][1:]
-
-
-def places_of(scene: Scene) -> tuple[Tensor, Tensor]:
-    """What the patches show, by each solid's disc in the picture.
-
-    Returns [64] float32, 1 where the middle of a solid is, and [64, KINDS] int64, what the nearest
-    solid there is, -100 where none is. Row by row.
-    """
-    line = ((torch.arange(GRID) + 0.5) * 2 / GRID - 1).tolist()
-    middles = torch.zeros(PATCHES)
-    shown = torch.full((PATCHES, len(KINDS)), IGNORE)
-    projected = [(*scene.camera.project(solid.centre), solid) for solid in scene.solids]
-    for x, y, depth, solid in sorted(projected, key=lambda each: -each[2]):
-        reach = INNER * solid.radius / (depth * scene.camera.tan_half)
-        column, row = (min(GRID - 1, max(0, int((v + 1) * GRID / 2))) for v in (x, y))
-        inside = [
-            r * GRID + c
-            for r in range(GRID)
-            for c in range(GRID)
-            if (line[c] - x) ** 2 + (line[r] - y) ** 2 < reach**2
-        ]
-        middles[row * GRID + column] = 1.0
-        kinds = (SHAPES.index(solid.shape), COLOURS.index(solid.colour))
-        looks = (SIZES.index(solid.size), FINISHES.index(solid.finish))
-        shown[[row * GRID + column, *inside]] = torch.tensor((*kinds, *looks))
-    return middles, shown
-
-
-def finding_loss(found: Tensor, places: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """How wrongly `found` [B, 64, 1 + KINDS] tells middles and what is shown; see `places_of`."""
-    middles, shown = (torch.stack(plane) for plane in zip(*places, strict=True))
-    heavier = torch.tensor(MIDDLE_WEIGHT)
-    there = F.binary_cross_entropy_with_logits(found[..., 0], middles, pos_weight=heavier)
-    parts = found[..., 1:].split(KINDS, dim=-1)
-    named = [
-        F.cross_entropy(part.flatten(0, 1), shown[..., kind].flatten(), ignore_index=IGNORE)
-        for kind, part in enumerate(parts)
-    ]
-    return there + torch.stack(named).sum()
-
-
 def train_vlm(
     settings: VlmTraining,
     bank: PictureBank,
@@ -334,12 +199,12 @@ def train_vlm(
     """
     tokenizer = vlm_tokenizer(clip_dir)
     model = build_vlm(settings, tokenizer)
-    model.finding = nn.Linear(settings.widths[-1], 1 + sum(KINDS))
+    model.finding = nn.Linear(settings.widths[-1], FOUND)
     trainer = Trainer(model, work_dir, settings.budget, settings.optimiser, report)
-    texts = Texts(bank, tokenizer, settings)
+    texts = Texts(bank, tokenizer, settings.asked)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        says = trainer.progress >= settings.looking
+        says = bool(settings.start) or trainer.progress >= settings.looking
         # Looking alone is cheap enough for twice the pictures.
         count = settings.batch if says else 2 * settings.batch
         rows, pictures = bank_batch(bank, settings.seed, step, count)
