@@ -61,6 +61,28 @@ def test_mark_dropped_or_doubled_is_lost() -> None:
     assert hidden.lost(f"{one} {two} {two}") == ["{b|c}"]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "reads"),
+    [
+        ("(a red cube:1.2) on <lora:x:1> a table", "a red cube on a table"),
+        ("((soft:1.1) light)1.2, a cat++, __place__ {b|c}", "soft light, a cat++,"),
+        ("(cat:1.2) and (cat:1.2)", "cat and cat"),
+    ],
+)
+def test_what_a_model_reads_has_no_signs_and_spans_come_back_once(prompt: str, reads: str) -> None:
+    hidden = protect(prompt)
+    assert " ".join(hidden.readable().split()) == reads
+    for made in (reads, "something else", f"{reads}, again {reads}"):
+        back = hidden.put_back(made)
+        for span in hidden.spans.values():
+            assert back.count(span) == prompt.count(span)
+
+
+def test_words_of_a_span_are_put_back_in_place_and_whole_words_alone() -> None:
+    hidden = protect("(cat:1.2) and <lora:x:1>")
+    assert hidden.put_back("a catalogue, a cat, art") == "a catalogue, a (cat:1.2), art, <lora:x:1>"
+
+
 def test_many_open_brackets_take_little_time() -> None:
     prompt = "(" * 20_000 + "a:1.2)"
     assert len(spans_of(prompt)) == 1

@@ -17,6 +17,8 @@ def imgtool_components() -> Iterable[Component]:
     yield Component("stage", "rewrite.llm", "imgtool_rewrite.llm:Llm")
     yield Component("stage", "rewrite.genpilot", "imgtool_rewrite.genpilot.stage:GenPilot")
     yield Component("stage", "rewrite.shortcot", "imgtool_rewrite.shortcot.stage:ShortCot")
+    yield Component("stage", "rewrite.expand", "imgtool_rewrite.continuing.stage:Expand")
+    yield Component("stage", "rewrite.promptist", "imgtool_rewrite.continuing.stage:Promptist")
     yield Component("stage", "rewrite.negative", "imgtool_rewrite.negative:Negative")
     yield Component("stage", "rewrite.weights", "imgtool_rewrite.weighted:Weights")
     yield Component("stage", "rewrite.peo", "imgtool_rewrite.peo.stage:Peo")

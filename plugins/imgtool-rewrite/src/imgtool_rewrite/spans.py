@@ -15,6 +15,8 @@ WILDCARD = re.compile(r"__([A-Za-z0-9][A-Za-z0-9/_-]*?)__")
 WEIGHT_INSIDE = re.compile(r":\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*\)\Z")
 WEIGHT_AFTER = re.compile(r"\d+(?:\.\d+)?|\++|-+(?![\w-])")
 LONGEST_WEIGHT = 32
+# A bracket with the weight that belongs to it.
+BRACKET = re.compile(r"[({}]|:\s*[+-]?[\d.]+\s*\)|\)(?:\d+(?:\.\d+)?|\++|-+(?![\w-]))?")
 OPENERS = {"{": "}", "(": ")"}
 
 
@@ -38,6 +40,35 @@ class Protected:
     def without_marks(self, text: str) -> str:
         """`text` with a space in place of every mark."""
         return self._replaced(text, dict.fromkeys(self.spans, " "))
+
+    def readable(self) -> str:
+        """The text as a model reads it that knows no signs: weighted words without their weight.
+
+        Tags, wildcards and templates are left out.
+        """
+        return self._replaced(
+            self.text, {mark: _words_in(span) for mark, span in self.spans.items()}
+        )
+
+    def put_back(self, text: str) -> str:
+        """`text`, made from `readable()`, with every span in it once.
+
+        A span takes the place of its words where they stand in it, and goes to the end else.
+        """
+        waiting = [(_words_in(span), span) for span in self.spans.values()]
+
+        def span_for(match: re.Match[str]) -> str:
+            found = next((pair for pair in waiting if pair[0] == match[0]), None)
+            if found is None:
+                return match[0]
+            waiting.remove(found)
+            return found[1]
+
+        words = sorted({words for words, _ in waiting if words}, key=len, reverse=True)
+        if words:
+            pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)"
+            text = re.sub(pattern, span_for, text)
+        return ", ".join([text, *(span for _, span in waiting)])
 
     def _replaced(self, text: str, by: dict[str, str]) -> str:
         if not by:
@@ -96,6 +127,14 @@ def verbatim_spans(text: str) -> dict[int, int]:
         else:
             at += 1
     return found
+
+
+def _words_in(span: str) -> str:
+    """What weighted text says; empty for a span of another kind."""
+    if not span.startswith("("):
+        return ""
+    plain = BRACKET.sub(" ", TAG.sub(" ", WILDCARD.sub(" ", span)))
+    return " ".join(plain.split())
 
 
 def _span_end(text: str, at: int, closed: dict[int, int]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool_score.clip import explained, quiet
+from imgtool_score.clip import digest_of, explained, folder_of, load_tokenizer, quiet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,26 +57,38 @@ class Causal:
         return found
 
 
-def load_causal(runtime: Runtime, ref: str) -> Causal:
+def load_causal(runtime: Runtime, ref: str, tokenizer_ref: str = "") -> Causal:
     """The language model that `ref` names, shared with every stage that uses it.
+
+    Parameters
+    ----------
+    tokenizer_ref : folder or model with the tokenizer, where the model brings none.
 
     Raises
     ------
     ModelUnusable, NeedsConsent : it cannot be loaded, or is not here.
     """
     model = runtime.model(ref, TASK)
-    key = ("causal", model.digest, str(runtime.torch_device), str(runtime.torch_dtype))
+    key = (
+        "causal",
+        model.digest,
+        tokenizer_ref,
+        str(runtime.torch_device),
+        str(runtime.torch_dtype),
+    )
 
     def load() -> Causal:
         quiet()
         with explained(ref):
-            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers import AutoModelForCausalLM
 
             settings = {"local_files_only": True, "trust_remote_code": False}
-            tokenizer = AutoTokenizer.from_pretrained(model.path, **settings)
+            source = folder_of(runtime, tokenizer_ref) if tokenizer_ref else model.path
+            tokenizer = load_tokenizer(source, ref)
             net = AutoModelForCausalLM.from_pretrained(
                 model.path, dtype=runtime.torch_dtype, use_safetensors=True, **settings
             )
-        return Causal(net.to(runtime.torch_device).eval(), tokenizer, model.digest)
+        digest = f"{model.digest}+{digest_of(source)}" if tokenizer_ref else model.digest
+        return Causal(net.to(runtime.torch_device).eval(), tokenizer, digest)
 
     return runtime.load_once(key, load)

@@ -184,7 +184,8 @@ def load_tokenizer(folder: Path, what: str) -> Any:
 
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ModelUnusable(
-            f"{what!r} comes without a tokenizer", "Give --tokenizer FOLDER of the same vocabulary"
+            f"{what!r} comes without a tokenizer",
+            "Put its tokenizer beside it, or name one where --tokenizer is an option",
         )
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 

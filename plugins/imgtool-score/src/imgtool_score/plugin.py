@@ -82,6 +82,9 @@ def imgtool_components() -> Iterable[Component]:
     for name, attribute, summary in CHATS:
         yield Component("chat", name, f"imgtool_score.chatting:{attribute}", summary)
     yield Component(
+        "language-model", "transformers", "imgtool_score.causal:load_causal", "Texts continued"
+    )
+    yield Component(
         "text-embedder", "transformers", "imgtool_score.embedding:load_embedder", "Texts to vectors"
     )
     for kind, name, where, summary in TOWERS:

@@ -1,0 +1,1 @@
+"""Prompts continued by a causal language model: words of a list, or a rephrasing."""
