@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chat_server import ChatServer
 
-from imgtool.api import BadParams, Batch, EndpointDown, InputUnreadable
+from imgtool.api import BadParams, Batch, BudgetEnded, EndpointDown, InputUnreadable
 from imgtool_rewrite.llm import Llm, LlmParams
 
 if TYPE_CHECKING:
@@ -145,6 +145,24 @@ def test_service_that_refuses_stops_the_stage(opened: Open) -> None:
         pytest.raises(EndpointDown, match="status 401"),
     ):
         opened(Llm, LlmParams(endpoint=server.url)).process(rows("a cat"))
+
+
+def test_budget_of_requests_ends_the_stage_and_the_next_run_goes_on(
+    opened: Open, tmp_path: Path
+) -> None:
+    broken = iter([(503, "busy", {"Retry-After": "0"})])
+    with ChatServer(lambda text, picture: next(broken, longer(text, picture))) as server:
+        params = LlmParams(endpoint=server.url, max_requests=3)
+        batch = rows("a cat", "a dog", "a cow")
+        stage = opened(Llm, params)
+        with pytest.raises(BudgetEnded, match="3 requests"):
+            stage.process(batch)
+        assert len(server.requests) == 3  # one of them a repeated one
+        again = opened(Llm, params)
+        again.runtime.journal = stage.runtime.journal
+        done = again.process(batch)
+    assert len(server.requests) == 4
+    assert list(done["prompt"]) == ["a cat, at dusk", "a dog, at dusk", "a cow, at dusk"]
 
 
 def test_local_model_is_asked_and_a_prompt_it_cannot_answer_stays(

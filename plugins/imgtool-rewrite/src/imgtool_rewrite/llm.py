@@ -22,6 +22,7 @@ from imgtool.api import (
     optional,
 )
 from imgtool_rewrite.asking import INSTRUCTION, Request, Rewritten, call_key, question, rewrite
+from imgtool_rewrite.budget import Budget
 from imgtool_rewrite.record import REWRITE, with_entry
 from imgtool_rewrite.spans import protect
 
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("imgtool.rewrite")
 TASK = "text-generation"
+MaxRequests = Annotated[
+    int,
+    Help("Requests of a command to the service at most, repeated ones too; 0: any number."),
+    Bounds(0),
+]
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class LlmParams:
         int, Help("Answers asked for until one keeps all; then the prompt stays."), Bounds(1, 20)
     ] = 3
     max_tokens: Annotated[int, Help("Tokens of an answer at most."), Bounds(1, 8192)] = 512
+    max_requests: MaxRequests = 0
     schema: Annotated[
         bool, Help("Have the service hold the answer to a JSON schema, if it can.")
     ] = False
@@ -93,7 +100,7 @@ class Llm(Stage[LlmParams]):
         self.params, self.runtime = params, runtime
         system = _read(params.system_file) if params.system_file else params.system
         self.request = Request(system, params.keep, params.tries, params.max_tokens, params.schema)
-        self.chat = load_chat(runtime, params)
+        self.chat = load_limited(runtime, params)
 
     def process(self, batch: Batch) -> Batch:
         """The rows, or `n` children of each, with new prompts and how they came about."""
@@ -180,6 +187,14 @@ class NamesChat(Protocol):
         """Rows with answers."""
 
 
+class Limits(NamesChat, Protocol):
+    """Parameters that also limit requests."""
+
+    @property
+    def max_requests(self) -> int:
+        """Requests to the service at most; 0: any number."""
+
+
 def load_chat(runtime: Runtime, params: NamesChat, stage: str = Llm.id) -> Chat:
     """Who is asked.
 
@@ -200,6 +215,20 @@ def load_chat(runtime: Runtime, params: NamesChat, stage: str = Llm.id) -> Chat:
     make: Any = runtime.component("chat", name)
     chat: Chat = make(runtime, ref, params.served)
     return chat
+
+
+def load_limited(runtime: Runtime, params: Limits, stage: str = Llm.id) -> Chat:
+    """Who is asked; a service, at most as often as the parameters allow.
+
+    Raises
+    ------
+    BadParams : nobody is named, or more than one.
+    """
+    chat: Any = load_chat(runtime, params, stage)
+    if params.endpoint and params.max_requests:
+        chat = chat.limited(Budget(params.max_requests).spend)
+    limited: Chat = chat
+    return limited
 
 
 def _read(file: str) -> str:

@@ -13,7 +13,7 @@ A component is `make(runtime, ref, served)`, and what it makes has
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from imgtool_score.causal import Causal, load_causal
@@ -21,7 +21,7 @@ from imgtool_score.endpoint import Endpoint
 from imgtool_score.seeing import CALLS_AT_ONCE, Ask, load_seer, noted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -42,6 +42,10 @@ class RemoteChat:
     def digest(self) -> str:
         """The service and the model it is asked for: what is behind them cannot be known."""
         return f"{self.service.url}#{self.service.served}"
+
+    def limited(self, spend: Callable[[], None]) -> RemoteChat:
+        """The same service; `spend` is called before every request, and ends it by raising."""
+        return replace(self, service=replace(self.service, spend=spend))
 
     def say(
         self,

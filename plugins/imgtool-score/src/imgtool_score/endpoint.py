@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from imgtool.api import BadParams, EndpointDown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
 
@@ -42,12 +42,14 @@ class Endpoint:
     timeout_s : patience with one answer, from the request to its last byte.
     wait_s : longest pause before a busy service is asked again, drawn at random and doubled each
         time; a service that says how long to wait is obeyed, up to half a minute.
+    spend : called before every request, repeated ones too; what it raises ends the call.
     """
 
     url: str
     served: str = ""
     timeout_s: float = 300.0
     wait_s: float = 1.0
+    spend: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -132,6 +134,8 @@ class Endpoint:
         for tried in range(TRIES):
             last = tried == TRIES - 1
             least = 0.0
+            if self.spend is not None:
+                self.spend()
             try:
                 return json.loads(self._read(request))
             except urllib.error.HTTPError as err:

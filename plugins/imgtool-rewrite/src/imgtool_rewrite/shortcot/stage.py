@@ -22,6 +22,7 @@ from imgtool.api import (
     optional,
 )
 from imgtool_rewrite.genpilot.stage import DRAWING, SEARCH, WRITING
+from imgtool_rewrite.llm import MaxRequests, load_limited
 from imgtool_rewrite.record import REWRITE, with_entry
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class ShortCotParams:
     ] = "source-plan"
     system: Annotated[str, Help("Instruction to the model; empty: ours.")] = ""
     max_tokens: Annotated[int, Help("Tokens of a plan at most."), Bounds(1, 8192)] = 512
+    max_requests: MaxRequests = 0
     judge: Annotated[
         str, Help("Stage that scores, as NAME or NAME:key=value,key=value."), StageRef()
     ] = "score.clip"
@@ -122,13 +124,12 @@ class ShortCot(Stage[ShortCotParams]):
         UnknownComponent, ModelUnusable, NeedsConsent, InputMissing, InputUnreadable : who is
             named cannot be asked, or the model cannot draw.
         """
-        from imgtool_rewrite.llm import load_chat
         from imgtool_rewrite.shortcot.judging import Jury
 
         self.params, self.runtime = params, runtime
         self.jury = Jury(runtime)
         self.asking = asking_of(params, counter(params, runtime))
-        self.chat = load_chat(runtime, params, self.id)
+        self.chat = load_limited(runtime, params, self.id)
         try:
             self.jury.open(params.draw, params.model, params.steps)
             self.jury.appoint(params.judge, params.by)
