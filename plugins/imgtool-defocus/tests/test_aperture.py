@@ -65,3 +65,20 @@ def test_taps_weigh_what_the_kernel_says(aperture: Aperture) -> None:
 
 def test_discs_of_up_to_a_pixel_are_a_point() -> None:
     assert Aperture().kernel(0.5, True, LIKE).tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize(
+    "aperture", [Aperture(), Aperture(5, 20), Aperture(3, 10), Aperture(6, 0, 0.5)]
+)
+def test_points_of_the_lens_fill_its_shape_evenly(aperture: Aperture) -> None:
+    points = aperture.points(40000)
+    disc = torch.zeros(51, 51, dtype=torch.float64)
+    down, right = (points * 12).round().long().T + 25
+    disc.index_put_((down, right), torch.full_like(points[:, 0], 1 / len(points)), accumulate=True)
+    expected = aperture.kernel(12, True, LIKE)
+    margin = (51 - len(expected)) // 2
+    inner = slice(margin, 51 - margin)
+
+    assert len(points) == pytest.approx(40000, rel=0.01)
+    assert (disc[inner, inner] - expected).abs().sum() < 0.05
+    assert disc[inner, inner].sum() == pytest.approx(1.0)

@@ -157,7 +157,7 @@ def test_a_lens_model_that_nobody_has_is_refused(registry: Registry) -> None:
         opened(registry, lens_model="swirly")
 
 
-@pytest.mark.parametrize("model", ["layered", "scatter", "gather"])
+@pytest.mark.parametrize("model", ["layered", "scatter", "gather", "trace"])
 def test_every_lens_model_goes_by_its_name(registry: Registry, model: str) -> None:
     stage = opened(registry, lens_model=model, focus_at="1m", f_number=1.4, blades=6)
 

@@ -101,14 +101,26 @@ class Aperture:
         span = self.span(radius)
         line = torch.arange(-span, span + 1, dtype=torch.float64)
         y, x = torch.meshgrid(line, line, indexing="ij")
-        reach = torch.full_like(y, 1.0)
-        if self.blades >= 3:
-            side = torch.tensor(0.0 if is_behind else math.pi, dtype=torch.float64)
-            reach = self._reaches(torch.atan2(y, x) + side)
+        reach = self._reaches(torch.atan2(y, x) + (0.0 if is_behind else math.pi))
         weight = (radius * reach + 0.5 - torch.hypot(y, x)).clamp(0.0, 1.0)
         return (weight / weight.sum()).to(like)
 
+    def points(self, count: int) -> Tensor:
+        """[n, 2] about `count` points spread evenly over the shape; Vogel (1979) spiral. float64.
+
+        Down and right of the middle, as the picture shows them behind the focus; the circle of
+        the shape's area has radius 1.
+        """
+        total = math.ceil(count * self.extent**2)
+        at = torch.arange(total, dtype=torch.float64)
+        reach = self.extent * ((at + 0.5) / total).sqrt()
+        angle = (at * (math.pi * (3.0 - math.sqrt(5.0)))).remainder(2.0 * math.pi)
+        places = torch.stack((reach * angle.sin(), reach * angle.cos()), dim=-1)
+        return places[reach <= self._reaches(angle)]
+
     def _reaches(self, angle: Tensor) -> Tensor:
+        if self.blades < 3:
+            return torch.ones_like(angle)
         half = math.pi / self.blades
         from_side = (angle - math.radians(self.rotation_deg)).remainder(2.0 * half) - half
         straight = math.cos(half) / torch.cos(from_side)

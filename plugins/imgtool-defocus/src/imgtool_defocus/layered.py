@@ -1,9 +1,9 @@
 """Slices of equal blur, composited from near to far: the renderer that knows occlusion.
 
 A slice goes on, in colours of its own, under what is nearer, since an open lens looks behind edges.
-Slices of one surface meet the lens in places of their own, so they add up; what is farther gets what
-is left of the lens. Blurring slices one by one ignores that all were seen through the same points
-of the lens: it is exact where one of two slices that overlap is in focus.
+Slices of one surface are seen through parts of the lens of their own, so they add up, and what is
+farther gets what they leave of it. Blurring slices one by one ignores that all were seen through
+the same points of the lens: it is exact where one of two slices that overlap is in focus.
 """
 
 from __future__ import annotations

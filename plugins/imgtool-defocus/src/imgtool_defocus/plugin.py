@@ -24,6 +24,7 @@ def imgtool_components() -> Iterable[Component]:
         ("layered", "Slices from far to near; knows what hides what"),
         ("scatter", "Every pixel spreads its light; keeps the energy of lights"),
         ("gather", "Every pixel averages its disc; simple and differentiable"),
+        ("trace", "First hits of rays from all over the lens; slow, a reference"),
     ):
         yield Component("lens", name, f"imgtool_defocus.{name}:render", summary)
     yield Component(

@@ -29,13 +29,13 @@ def render(linear: Tensor, coc: Tensor, aperture: Aperture) -> tuple[Tensor, Ten
     arrived = torch.zeros_like(sent)
     for tap in aperture.taps(widest):
         light = sent * tap.weight(radius, is_behind)
-        to_y, from_y = _overlap(tap.dy, height)
-        to_x, from_x = _overlap(tap.dx, width)
+        to_y, from_y = overlap(tap.dy, height)
+        to_x, from_x = overlap(tap.dx, width)
         arrived[:, to_y, to_x] += light[:, from_y, from_x]
     return arrived[:-1], arrived[-1]
 
 
-def _overlap(shift: int, size: int) -> tuple[slice, slice]:
+def overlap(shift: int, size: int) -> tuple[slice, slice]:
     """Where things end and begin that move by `shift` and stay inside."""
     low, high = max(0, shift), max(0, min(size, size + shift))
     return slice(low, high), slice(low - shift, high - shift)

@@ -77,7 +77,7 @@ class ThinLensParams:
     lens_model: Annotated[
         str,
         Help("How to render."),
-        Choices(("layered", "scatter", "gather"), closed=False),
+        Choices(("layered", "scatter", "gather", "trace"), closed=False),
     ] = "layered"
     blades: Annotated[int, Help("Blades of the aperture; under 3: a circle."), Bounds(0, 32)] = 0
     blade_rotation: Annotated[float, Help("Turn of the blades, degrees."), Bounds(-360, 360)] = 0.0
