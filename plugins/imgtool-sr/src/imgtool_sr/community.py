@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from imgtool.api import Row, Runtime
     from imgtool_sr.stitching import Enlarge, Tile
+    from imgtool_sr.tensors import Guarded
     from imgtool_sr.tiling import Grid
 
 log = logging.getLogger("imgtool.sr")
@@ -58,6 +59,7 @@ class Spandrel(Tiled[SpandrelParams]):
     summary = "Enlarge or restore by a community checkpoint (ESRGAN, SwinIR, HAT…)."
 
     found: Any
+    guarded: Guarded
 
     def open(self, params: SpandrelParams, runtime: Runtime) -> None:
         """Load the checkpoint.
@@ -67,6 +69,8 @@ class Spandrel(Tiled[SpandrelParams]):
         BadParams : sizes or tiles mean nothing.
         ModelUnusable : no checkpoint is named, or it is of no use here.
         """
+        from imgtool_sr.tensors import Guarded
+
         super().open(params, runtime)
         if not params.model:
             raise ModelUnusable(
@@ -78,6 +82,7 @@ class Spandrel(Tiled[SpandrelParams]):
                 f"{params.model!r} is a folder", "Name the .safetensors file inside it"
             )
         self.found = self._loaded(model.path, model.digest)
+        self.guarded = Guarded(self.found, self.found.device, self.found.dtype)
         sizes = self.found.size_requirements
         self.step, self.least = sizes.multiple_of, max(1, sizes.minimum)
         self._check_channels()
@@ -145,35 +150,15 @@ class Spandrel(Tiled[SpandrelParams]):
         return lambda parts: self.runtime.halving(self._tiles, parts, size)
 
     def _tiles(self, tiles: Sequence[Tile]) -> list[np.ndarray]:
-        import numpy as np
-        import torch
+        from imgtool_sr.tensors import pictures, stacked
 
-        pixels = torch.from_numpy(np.stack([tile.pixels for tile in tiles])).permute(0, 3, 1, 2)
+        pixels = stacked(tiles)
         alone = self.found.input_channels == 1
         made = self._run(pixels.flatten(0, 1)[:, None] if alone else pixels)
-        made = made.view(len(tiles), 3, *made.shape[-2:])
-        if not bool(made.isfinite().all()):
-            raise ValueError("the model gave numbers that are no numbers (NaN)")
-        return list(made.permute(0, 2, 3, 1).numpy())
+        return pictures(made.view(len(tiles), 3, *made.shape[-2:]))
 
     def _run(self, pixels: Any) -> Any:
-        import torch
-
-        with torch.inference_mode():
-            made = self.found(pixels.to(self.found.device, self.found.dtype)).float().cpu()
-            if not bool(made.isfinite().all()) and self.found.dtype != torch.float32:
-                wide = self._in_float32()
-                made = wide(pixels.to(wide.device)).cpu()
-            return made
-
-    def _in_float32(self) -> Any:
-        """A copy of the model for tiles that low precision cannot do."""
-        import copy
-
-        if not hasattr(self, "_wide"):
-            log.warning("%s gave NaN: going on in float32 where it does", self.found.dtype)
-            self._wide = copy.deepcopy(self.found).float()
-        return self._wide
+        return self.guarded(pixels)
 
     def close(self) -> None:
         """Let go of the model."""

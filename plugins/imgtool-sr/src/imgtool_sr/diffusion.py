@@ -127,6 +127,8 @@ class Diffusers(Tiled[DiffusersParams]):
 
     def net(self, row: Row, tiles: Grid, run: int) -> Enlarge:
         """The pipeline with the row's prompt and noise."""
+        from imgtool_sr.tensors import pictures, stacked
+
         noise = self._noise(row, tiles, run)
         settings = {
             **self._settings(),
@@ -138,7 +140,7 @@ class Diffusers(Tiled[DiffusersParams]):
         def enlarge(parts: Sequence[Tile]) -> list[np.ndarray]:
             generators = [_generator(row, run, part.top, part.left) for part in parts]
             cuts = None if noise is None else self._cuts(noise, parts)
-            return self._pictures(self.upscaler(_stacked(parts), cuts, generators, settings))
+            return pictures(self.upscaler(stacked(parts), cuts, generators, settings))
 
         return lambda parts: self.runtime.halving(enlarge, parts, size)
 
@@ -159,11 +161,6 @@ class Diffusers(Tiled[DiffusersParams]):
         corners = [(part.top // per, part.left // per) for part in parts]
         height, width = (side // per for side in parts[0].pixels.shape[:2])
         return torch.stack([noise[:, y : y + height, x : x + width] for y, x in corners])
-
-    def _pictures(self, made: Any) -> list[np.ndarray]:
-        if not bool(made.isfinite().all()):
-            raise ValueError("the model gave numbers that are no numbers (NaN)")
-        return list(made.permute(0, 2, 3, 1).float().numpy())
 
     def close(self) -> None:
         """Let go of the pipeline."""
@@ -186,10 +183,3 @@ def _generator(row: Row, run: int, top: int, left: int) -> Any:
     import torch
 
     return torch.Generator().manual_seed(derive_seed(row.seed, "sr", run, top, left))
-
-
-def _stacked(parts: Sequence[Tile]) -> Any:
-    import numpy as np
-    import torch
-
-    return torch.from_numpy(np.stack([part.pixels for part in parts])).permute(0, 3, 1, 2)

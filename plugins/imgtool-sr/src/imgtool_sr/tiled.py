@@ -86,15 +86,24 @@ class Tiled(Enlarging[P]):
         from imgtool_sr.finishing import finished
 
         source: Any = row["image"]
-        runs = passes((source.shape[1], source.shape[0]), size, self.native)
-        picture = source
+        picture = self.begun(source, size)
+        runs = passes((picture.shape[1], picture.shape[0]), size, self.net_scale)
         for run in range(runs):
             picture = self._once(picture, row, (run, runs))
-        facts = {"native": self.native, "passes": runs, "colour_fix": self.params.colour_fix}
+        facts = {"native": self.net_scale, "passes": runs, "colour_fix": self.params.colour_fix}
         return finished(picture, source, size, self.params.colour_fix), {**facts, **self.about()}
 
+    @property
+    def net_scale(self) -> int:
+        """How much larger the net's results are than what it takes."""
+        return self.native
+
+    def begun(self, source: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """What the net takes of a picture that is to be enlarged to `size`."""
+        return source
+
     def _once(self, picture: np.ndarray, row: Row, run: tuple[int, int]) -> np.ndarray:
-        """One run of several of the net over a picture, [H·native, W·native, 3] uint16."""
+        """One run of several of the net over a picture: [H·net_scale, W·net_scale, 3] uint16."""
         from imgtool_sr.stitching import enlarged, padded
         from imgtool_sr.tiling import grid
 
@@ -105,12 +114,12 @@ class Tiled(Enlarging[P]):
             tiles = grid(whole.shape[0], whole.shape[1], edge, self.params.overlap, self.step)
             try:
                 net = self.net(row, tiles, run[0])
-                made = enlarged(whole, tiles, self.native, net, self._counter(tiles.count, run))
+                made = enlarged(whole, tiles, self.net_scale, net, self._counter(tiles.count, run))
             except OutOfMemory:
                 edge = self._smaller(edge)
             else:
                 self.tile_edge = edge
-                return made[: height * self.native, : width * self.native]
+                return made[: height * self.net_scale, : width * self.net_scale]
 
     def _counter(self, tiles: int, run: tuple[int, int]) -> Callable[[int], None]:
         """Tells how far the batch is, as if all its pictures had as many tiles as this run."""

@@ -48,3 +48,15 @@ def save_ldm(folder: Path) -> Path:
     scheduler = DDIMScheduler(clip_sample=False)
     LDMSuperResolutionPipeline(vqvae=vqvae, unet=unet, scheduler=scheduler).save_pretrained(folder)
     return folder
+
+
+def save_pocket(folder: Path) -> Path:
+    """A PocketSR model whose decoder adds random detail."""
+    from imgtool_sr.pocketsr.config import SIZES
+    from imgtool_sr.pocketsr.model import PocketSR, save_pocketsr
+
+    torch.manual_seed(0)
+    model = PocketSR(SIZES["tiny"])
+    nn.init.normal_(model.decoder.rise[-1].weight, std=0.03)
+    save_pocketsr(model, folder)
+    return folder

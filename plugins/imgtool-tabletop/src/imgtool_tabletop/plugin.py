@@ -130,6 +130,11 @@ def imgtool_components() -> Iterable[Component]:
         "imgtool_tabletop.features:judge",
         "What the judge sees in a picture, for bench fid and its like",
     )
+    for kind, attribute, summary in (
+        ("training-loops", "Loops", "Training loops that resume, with logs and plots"),
+        ("picture-pairs", "picture_pairs", "Sharp pictures and small ones of the same thing"),
+    ):
+        yield Component(kind, "tabletop", f"imgtool_tabletop.shared:{attribute}", summary)
     for name, summary in (
         ("vlm", "Captions and answers on held-out scenes of the tabletop world"),
         ("depth", "Errors of depth on held-out scenes of the tabletop world"),

@@ -20,6 +20,7 @@ def keep_logs(work_dir: Path, out_dir: Path) -> None:
     """Copy every log below `work_dir` to the same place below `out_dir`, with a plot beside it."""
     for log in sorted(work_dir.rglob(LOG)):
         folder = out_dir / log.parent.relative_to(work_dir)
+        folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(log, folder / LOG)
         with log.open(newline="", encoding="utf-8") as file:
             points = [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
