@@ -33,7 +33,7 @@ SCALES: Final = (2, 4)
 class PocketTrainParams:
     """Parameters of `train.sr.pocketsr`."""
 
-    steps: Annotated[int, Help("Steps of both stages together."), Bounds(3)] = 6000
+    steps: Annotated[int, Help("Steps of both stages together."), Bounds(3)] = 4000
     batch: Annotated[int, Help("Pictures a step."), Bounds(1, 1024)] = 8
     pictures: Annotated[int, Help("Pairs of pictures to make."), Bounds(16)] = 3000
     size: Annotated[
