@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ def word_count(text: str) -> int:
     return len(WORD.findall(text))
 
 
-@lru_cache(maxsize=1)
 def token_counter(folder: Path) -> Callable[[str], int]:
     """What counts tokens as the model in `folder` does, its marks left out."""
     from transformers import AutoTokenizer
