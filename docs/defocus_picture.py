@@ -1,4 +1,6 @@
-"""Makes plugins/imgtool-defocus/lens.png: a render, its depth, and what lenses make of it.
+"""Makes the pictures of plugins/imgtool-defocus: what lenses make of a render and its depth.
+
+lens.png has two distances in focus, sweep.png a series of apertures.
 
 python docs/defocus_picture.py
 """
@@ -16,33 +18,43 @@ from imgtool_tabletop.world.batch import gather
 from imgtool_tabletop.world.render import measure, render
 from imgtool_tabletop.world.sample import BROAD
 
-TARGET = Path(__file__).resolve().parents[1] / "plugins" / "imgtool-defocus" / "lens.png"
+TARGET = Path(__file__).resolve().parents[1] / "plugins" / "imgtool-defocus"
 SCENE, SIZE, SAMPLES, COLOURS = 23, 288, 4, 256
-SENSOR_MM, F_NUMBER = 36.0, 1.4
+SENSOR_MM, F_NUMBERS = 36.0, (1.4, 2.8, 5.6, 11.0)
 
 
 def main() -> None:
-    """Render, blur, put side by side, and write the picture."""
+    """Render, blur, put side by side, and write the pictures."""
     scene = scene_at(5, SCENE, BROAD, held_out=True)
     image = render([scene], SIZE, SAMPLES)[0].permute(1, 2, 0).mul(255).round().byte().numpy()
     depth = measure(gather([scene]), SIZE).depth[0].numpy()
     near, far = np.quantile(depth, (0.02, 0.98))
     grey = np.clip((1 / depth - 1 / far) / (1 / near - 1 / far) * 255, 0, 255).astype(np.uint8)
-    cells, labels = [image, np.repeat(grey[..., None], 3, axis=2)], ["sharp", "depth"]
     distances = sorted(scene.camera.project(solid.centre)[2] for solid in scene.solids)
     focal = f"{SENSOR_MM / 2 / scene.camera.tan_half:.1f}mm"
-    for focus_m in (distances[0], distances[-1]):
+
+    def taken(focus_m: float, f_number: float) -> np.ndarray:
         with imgtool.stage(
             "defocus.thinlens",
             focus_at=f"{focus_m:.3f}m",
             focal_length=focal,
-            f_number=F_NUMBER,
+            f_number=f_number,
             sensor=f"{SENSOR_MM}x{SENSOR_MM}mm",
         ) as lens:
-            cells.append(lens(image=image, depth=depth)["image"])
-        labels.append(f"f/{F_NUMBER:g}, sharp at {focus_m:.2f} m")
+            return lens(image=image, depth=depth)["image"]
+
+    nearest, widest = distances[0], F_NUMBERS[0]
+    series = [taken(nearest, f_number) for f_number in F_NUMBERS]
+    cells = [image, np.repeat(grey[..., None], 3, axis=2), series[0], taken(distances[-1], widest)]
+    ends = [f"f/{widest:g}, sharp at {metres:.2f} m" for metres in (nearest, distances[-1])]
+    write("lens.png", cells, ["sharp", "depth", *ends])
+    write("sweep.png", series, [f"f/{f_number:g}" for f_number in F_NUMBERS])
+
+
+def write(name: str, cells: list[np.ndarray], labels: list[str]) -> None:
+    """Cells side by side, in few colours."""
     sheet = contact_sheet(cells, labels, len(cells), SIZE)
-    sheet.quantize(COLOURS).save(TARGET, optimize=True)
+    sheet.quantize(COLOURS).save(TARGET / name, optimize=True)
 
 
 if __name__ == "__main__":
