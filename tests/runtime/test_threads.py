@@ -97,3 +97,33 @@ def test_stages_of_a_process_compute_one_at_a_time_on_the_cpu() -> None:
     for lane in lanes:
         lane.join()
     assert seen == [1] * 9
+
+
+TEAM = """
+import os, threading
+from imgtool.runtime.context import Runtime
+from imgtool.runtime.openmp import dismiss_team
+Runtime()
+import torch
+torch.set_num_threads(3)
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+def work():
+    before = threads()
+    torch.randn(1 << 20).exp()
+    during = threads()
+    dismiss_team()
+    print(during - before, threads() - before)
+
+worker = threading.Thread(target=work)
+worker.start()
+worker.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torch has GCC's OpenMP on Linux alone")
+def test_a_dismissed_team_is_gone() -> None:
+    done = subprocess.run([sys.executable, "-c", TEAM], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "0"]

@@ -21,6 +21,7 @@ from imgtool.engine.request import OnError
 from imgtool.engine.source import rows_of_lineage
 from imgtool.errors import StageFailed
 from imgtool.params import validate
+from imgtool.runtime.openmp import dismiss_team
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -245,6 +246,7 @@ class Lane(threading.Thread):
             stage.runtime = self.session.runtime.for_stage()
             stage.params = params
             stage.open(params, stage.runtime)
+            dismiss_team()  # it may wait long for its first turn
             self._stage = stage
             self.session.emit(events.StageOpened(self.instance.label, time.monotonic() - started))
         return self._stage

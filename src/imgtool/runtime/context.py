@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imgtool.errors import BadParams
 from imgtool.runtime import journal as journals
 from imgtool.runtime.models import ResolvedModel, parse_lora, resolve_model
+from imgtool.runtime.openmp import settle
 from imgtool.runtime.shared import Shared, process_shared
 
 if TYPE_CHECKING:
@@ -60,13 +60,7 @@ class Runtime:
     _watcher: Callable[[int, int], None] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        # Threads that spin long at a barrier keep the one they wait for from a busy core: with
-        # another program on both of two cores, sampling took 35 s instead of 2. Threads that never
-        # spin take half as long again on idle cores. ACTIVE makes the spin of a second team, which
-        # libgomp shortens, ten times longer. Read when torch is loaded.
-        asked = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys()
-        if "torch" not in sys.modules and not asked:
-            os.environ.update(OMP_WAIT_POLICY="ACTIVE", GOMP_SPINCOUNT="10000")
+        settle()
 
     def for_stage(self) -> Runtime:
         """A runtime of the same settings that holds no model yet."""

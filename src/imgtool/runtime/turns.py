@@ -7,6 +7,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from imgtool.runtime.openmp import dismiss_team
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,7 +18,7 @@ class Turns:
 
     Each thread that computes has a team of torch's threads of its own, as many as there are cores.
     Two teams at once wait for each other at every barrier: beside a sampler, a decode of 0.07 s
-    took 1 s and cost the sampler 0.5 s.
+    took 1 s and cost the sampler 0.5 s. A turn therefore ends with its team.
     """
 
     def __init__(self) -> None:
@@ -49,6 +51,8 @@ class Turns:
             self._depth += 1
 
     def _leave(self) -> None:
+        if self._depth == 1:
+            dismiss_team()
         with self._changed:
             self._depth -= 1
             if not self._depth:
