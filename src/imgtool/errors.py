@@ -31,6 +31,13 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"did you mean {match[0]!r}? " if match else ""
 
 
+def some(names: Iterable[str], most: int = 12) -> str:
+    """The first names, how many more there are, or `none`."""
+    every = list(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more or "none"
+
+
 class ImgtoolError(Exception):
     """Base of every error that imgtool raises on purpose; a plugin may raise it as it is.
 
@@ -65,7 +72,7 @@ class UsageError(ImgtoolError, ValueError):
 class InputMissing(UsageError, FileNotFoundError):
     """A file named on the command line or in a pipeline does not exist."""
 
-    remedy = "Check the path; to use it as prompt text, put -- before it"
+    remedy = "Check the path"
 
 
 class InputUnreadable(UsageError):

@@ -59,7 +59,8 @@ def check_values(
         if param.name in values:
             checked[param.name] = _checked(owner, param, values[param.name])
         elif param.required:
-            raise BadParams(f"{owner}: {param.name!r} must be given", param.help)
+            one_of = f" One of: {', '.join(map(str, param.choices))}" if param.choices else ""
+            raise BadParams(f"{owner}: {param.name!r} must be given", f"{param.help}{one_of}")
         else:
             checked[param.name] = _canonical(param, param.default)
     return checked

@@ -35,7 +35,10 @@ def read_pipelines(path: Path) -> dict[str, Pipeline]:
             data = file.read(MOST_BYTES + 1)
         text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read()
     except (FileNotFoundError, NotADirectoryError) as err:
-        raise InputMissing(f"there is no pipelines file {str(path)!r}") from err
+        raise InputMissing(
+            f"there is no pipelines file {str(path)!r}",
+            "Write one here, or name another: FILE.toml:NAME",
+        ) from err
     except (OSError, UnicodeDecodeError) as err:
         raise InputUnreadable(f"{str(path)!r} cannot be read: {err}") from err
     if len(data) > MOST_BYTES:

@@ -34,6 +34,15 @@ def test_bare_family_means_its_default_method(imgtool: Imgtool) -> None:
     assert bare.out == full.out
 
 
+def test_a_prompt_named_like_a_file_says_so(imgtool: Imgtool, world: Path) -> None:
+    (world / "cube").write_text("a red cube\n")
+
+    answer = imgtool("upper", "cube", "--json")
+
+    assert prompts(answer.out) == ["CUBE"]
+    assert "'cube' is taken as a prompt; the file of that name is ./cube" in answer.err
+
+
 def test_text_is_a_prompt_and_a_known_suffix_is_a_path(imgtool: Imgtool, world: Path) -> None:
     (world / "p.txt").write_text("one\ntwo\n")
 
@@ -120,6 +129,10 @@ def test_stop_ends_at_the_first_failed_row_with_status_3(imgtool: Imgtool) -> No
         (["upper", "x", "--row", "0", "--retry-failed"], "exclude each other", ""),
         (["score.red", "x"], "needs the field 'image'", "draw.toy"),
         (["show", "no/such/thing"], "no file 'no/such/thing'", ""),
+        (["show", "."], "no plugin knows what the folder '.' holds", "Name a store"),
+        (["draw", "x", "--row", "9"], "no row of the input is '9'", "numbered from 0"),
+        (["draw", "x", "-o", "{idd}.png"], "names 'idd'", "did you mean 'id'"),
+        (["models", "--task", "none"], "no model has the task 'none'", "Tasks: "),
         (["store", "ls", "none.zarr"], "no store at 'none.zarr'", ""),
     ],
 )  # fmt: skip

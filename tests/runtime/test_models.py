@@ -121,6 +121,13 @@ def test_weights_that_a_plugin_does_not_bring_are_not_looked_for_elsewhere(offli
         resolve_model("tabletop/none", "depth-estimation", registry, offline)
 
 
+def test_a_model_of_another_task_is_refused_by_name() -> None:
+    with pytest.raises(ModelUnusable, match="'tabletop/clip' is for image-text-sim") as caught:
+        resolve_model("tabletop/clip", "text-to-image", Registry.load())
+
+    assert caught.value.hint == "Models here for text-to-image: tabletop, tabletop/turbo"
+
+
 def to_hub(folder: Path, hub: Path, name: str) -> Path:
     """Move a folder to where the hub's cache has a model of that name."""
     model = hub / f"models--owner--{name}"

@@ -20,6 +20,7 @@ from imgtool.api import (
     StageFailed,
     UnknownComponent,
 )
+from imgtool.registry import Registry
 from imgtool_prune.makers import (
     DsnotParams,
     MaskParams,
@@ -32,6 +33,7 @@ from imgtool_prune.makers import (
     SparseGptParams,
     WeighedParams,
 )
+from imgtool_prune.pipeline import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -304,6 +306,13 @@ def test_a_family_without_adapter_is_refused_by_name(tiny_sd: Path, tmp_path: Pa
     (own / "model_index.json").write_text(index.replace("UNet2DConditionModel", "Strange2DModel"))
     with pytest.raises(UnknownComponent, match="Strange2DModel"):
         make(PruneMagnitude, MaskParams(model=str(own)), tmp_path / "slim")
+
+
+def test_a_lora_is_refused_and_its_base_named() -> None:
+    with pytest.raises(ModelUnusable, match="is a LoRA") as caught:
+        open_source("tabletop/turbo", Runtime(registry=Registry.load()))
+
+    assert caught.value.hint == "Prune 'tabletop'"
 
 
 def test_a_model_that_diffusers_cannot_load_is_refused(tiny_sd: Path, tmp_path: Path) -> None:

@@ -67,9 +67,9 @@ def _call(ctx: click.Context, spec: Spec, values: dict[str, object]) -> int:
     params = cheap_check(spec, given_params(spec, values))
     folder = values["output"]
     assert isinstance(folder, Path)
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise OutputUnwritable(
-            f"{str(folder)!r} exists and is not empty", "Give a new folder to -o"
+            f"{str(folder)!r} exists and is no empty folder", "Give a new folder to -o"
         )
     registry = load_registry(ctx)
     runtime = Runtime(registry=registry, device=str(values["device"]), dtype=str(values["dtype"]))

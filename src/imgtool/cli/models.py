@@ -17,6 +17,7 @@ import click
 from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
 from imgtool.cli.plans import size
+from imgtool.errors import UnknownComponent, near, some
 
 if TYPE_CHECKING:
     from imgtool.runtime.model_facts import ModelFacts
@@ -56,6 +57,10 @@ def _found(ctx: click.Context, name: str | None, task: str | None) -> list[Model
     if name is not None:
         return [model_facts(registry.component("model", name))]
     every = registry.components("model")
+    tasks = sorted({str(item.meta.get("task")) for item in every})
+    if task is not None and task not in tasks:
+        hint = f"{near(task, tasks)}Tasks: {some(tasks)}"
+        raise UnknownComponent(f"no model has the task {task!r}", hint)
     return [model_facts(item) for item in every if task in (None, item.meta.get("task"))]
 
 

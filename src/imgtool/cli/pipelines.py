@@ -20,6 +20,7 @@ from imgtool.pipeline import (
     load_pipeline,
     read_pipelines,
 )
+from imgtool.ui.text import counted
 
 AS_JSON = "Print JSON."
 SCHEMA = "imgtool.pipeline/1"
@@ -73,7 +74,7 @@ def check(ctx: click.Context, refs: tuple[str, ...], as_json: bool) -> None:
         if as_json:
             output.json({"schema": SCHEMA, "ok": True, **checked.as_json()})
         else:
-            output.line(f"{checked.name}: ok, {len(checked.stages)} stages")
+            output.line(f"{checked.name}: ok, {counted(len(checked.stages), 'stage')}")
 
 
 def show_pipeline(ctx: click.Context, item: Pipeline, output: Output) -> None:

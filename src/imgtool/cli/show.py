@@ -213,9 +213,10 @@ def _show_pipeline(ctx: click.Context, what: str, output: Output) -> None:
     from imgtool.cli.pipelines import show_pipeline
     from imgtool.pipeline import load_pipeline
 
-    looks_like_path = "/" in what and ".toml" not in what
-    if looks_like_path and not Path(what).exists():
-        raise InputMissing(f"there is no file {what!r}")
-    if looks_like_path and Path(what).is_dir():
+    if Path(what).is_dir():
         raise UsageError(f"no plugin knows what the folder {what!r} holds", SHOWABLE)
+    if ".toml" not in what and Path(what).is_file():
+        raise UsageError(f"the file {what!r} is nothing that can be shown", SHOWABLE)
+    if ".toml" not in what and "/" in what:
+        raise InputMissing(f"there is no file {what!r}")
     show_pipeline(ctx, load_pipeline(what, load_registry(ctx)), output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from imgtool.stream import StreamReader, is_stream, read_header
 if TYPE_CHECKING:
     from imgtool.cli.options import RunOptions
 
+log = logging.getLogger("imgtool.cli")
 Rows = Iterable[Mapping[str, Any]]
 
 
@@ -76,6 +78,7 @@ def open_source(
     from imgtool.cli.prerequisites import input_files
 
     words = inputs[: len(inputs) - len(texts)]
+    _note_files_taken_as_prompts(words)
     if "-" in words or (not inputs and not bound):
         if len(inputs) > 1:
             raise UsageError("'-' reads all rows from stdin; give no other input beside it")
@@ -90,6 +93,21 @@ def open_source(
     rows = reading.read_rows(words, texts=texts, bound=bound, seed=options.seed)
     what = (words, texts, sorted(bound.items()))
     return _from_rows(rows, what, input_files(words, bound))
+
+
+def _note_files_taken_as_prompts(words: tuple[str, ...]) -> None:
+    from imgtool.inputs import is_path
+
+    for word in words:
+        if word != "-" and not is_path(word) and _is_here(word):
+            log.warning("%r is taken as a prompt; the file of that name is ./%s", word, word)
+
+
+def _is_here(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except (OSError, ValueError):  # a prompt that no file could be named by
+        return False
 
 
 def _from_rows(rows: Rows, what: tuple[object, ...], files: tuple[Path, ...] = ()) -> Source:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgtool.errors import InputEmpty, UnknownComponent, near
+from imgtool.errors import InputEmpty, UnknownComponent, near, some
 from imgtool.store.verify import reachable
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def run_record(store: Store, run: str | None = None) -> tuple[str, Mapping[str, 
         names = store.runs()
         raise UnknownComponent(
             f"store {str(store.path)!r} has no run {run!r}",
-            f"{near(run, names)}Runs: {', '.join(names)}",
+            f"{near(run, names)}Runs: {some(names)}",
         )
     return run, record
 

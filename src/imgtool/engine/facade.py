@@ -177,6 +177,11 @@ def _open_source(
         return iter(request.rows.batches), request.rows.fields, request.rows.instance
     rows = iter(leading_to(request.rows, request.row))
     first = next(rows, None)
+    if first is None and request.row is not None:
+        raise InputEmpty(
+            f"no row of the input is {request.row!r}, or leads to it",
+            "Rows are numbered from 0, unless the input names them by `id`",
+        )
     if first is None:
         raise InputEmpty("the input holds no rows", "Give a prompt, a file or a stream")
     fields = tuple(name for name in first if name != "id")

@@ -140,7 +140,7 @@ class _Chain:
                 upstream = self._append(self._decode_for(upstream), upstream, inserted=True)
                 have = self.fields[upstream]
                 continue
-            self._refuse(use, spec, field.name)
+            self._refuse(use, spec, field.name, have)
         self._append(use, upstream)
 
     def _upstream(self, use: StageUse) -> int | None:
@@ -154,13 +154,24 @@ class _Chain:
             f"Earlier stages: {', '.join(i.label for i in self.instances) or 'none'}",
         )
 
-    def _refuse(self, use: StageUse, spec: Spec, field: str) -> None:
-        able = [name for name in providers(self.registry, field) if name != spec.id]
+    def _refuse(self, use: StageUse, spec: Spec, field: str, have: set[str]) -> None:
+        named = use.label if use.label == spec.id else f"{use.label} ({spec.id})"
+        able = self._makers_of(field)
         hint = f"Put one of these before it: {', '.join(able)}. " if able else ""
+        known = fields.KNOWN.get(field)
+        value = "FILE" if known is not None and known.is_array else "TEXT|FILE"
         raise MissingField(
-            f"stage {use.label!r} ({spec.id}) needs the field {field!r}, which nothing provides",
-            f"{hint}Or bind a file: --{field.replace('_', '-')} FILE",
+            f"stage {named} needs the field {field!r}; rows have {', '.join(sorted(have))}",
+            f"{hint}Or bind it in a stage's command: --{field.replace('_', '-')} {value}",
         )
+
+    def _makers_of(self, field: str) -> list[str]:
+        """Stages that give `field` and do not need it themselves; for pictures also latents."""
+        able = providers(self.registry, field)
+        if field == fields.IMAGE.name:
+            able = [*providers(self.registry, fields.LATENTS.name), *able]
+        needs = {name: self.registry.spec("stage", name).consumes for name in able}
+        return [n for n in able if all(f.optional or f.name != field for f in needs[n])]
 
     def _decode_for(self, upstream: int | None) -> StageUse:
         params: dict[str, object] = {}

@@ -47,6 +47,20 @@ class Pattern:
         """Names of the fields that the template uses."""
         return tuple(match[1] for match in FIELD.finditer(self.template))
 
+    def check(self, names: Collection[str]) -> None:
+        """Check that rows with `names` fill the template.
+
+        Raises
+        ------
+        UsageError : they have no such field.
+        """
+        for name in self.fields:
+            if name not in names:
+                raise UsageError(
+                    f"the output pattern names {name!r}, which rows do not have",
+                    f"{near(name, names)}Fields: {', '.join(sorted(names))}",
+                )
+
     def path(self, values: Mapping[str, object]) -> Path:
         """The file of a row with these values (`id` among them).
 
@@ -55,12 +69,9 @@ class Pattern:
         UsageError : the row has no such field.
         """
 
+        self.check(values)
+
         def fill(match: re.Match[str]) -> str:
-            if match[1] not in values:
-                raise UsageError(
-                    f"the output pattern names {match[1]!r}, which rows do not have",
-                    f"{near(match[1], values)}Fields: {', '.join(sorted(values))}",
-                )
             return _slug(values[match[1]], match[2])
 
         return Path(FIELD.sub(fill, self.template))

@@ -28,7 +28,7 @@ def open_picture(path: Path) -> Image.Image:
     ------
     InputMissing, InputUnreadable : no such file; truncated, corrupt, or too many pixels.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     data = _bytes_of(path)
     try:
@@ -45,6 +45,8 @@ def open_picture(path: Path) -> Image.Image:
         return ImageOps.exif_transpose(picture)
     except InputUnreadable:
         raise
+    except UnidentifiedImageError:
+        raise InputUnreadable(f"{str(path)!r} is no readable picture") from None
     except Exception as err:  # noqa: BLE001 - Pillow's readers raise many kinds for damaged bytes
         raise InputUnreadable(
             f"{str(path)!r} is no readable picture: {err}", "It may be truncated or of another kind"

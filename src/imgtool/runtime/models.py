@@ -117,6 +117,7 @@ def _found(
 ) -> ResolvedModel:
     path = Path(name).expanduser()
     if name in aliases:
+        _check_task(aliases[name], task, aliases)
         return _local(ref, alias_path(aliases[name]), task)
     if path.exists() or path.suffix == ".safetensors" or path.suffix in UNSAFE_SUFFIXES:
         return _local(ref, path, task)
@@ -125,8 +126,27 @@ def _found(
         return _hub(ref, name, task, offline, aliases)
     raise ModelUnusable(
         f"no model {name!r}: no alias, folder or file has this name",
-        f"{near(name, aliases)}Models here: {', '.join(sorted(aliases)) or 'none'}",
+        f"{near(name, aliases)}{_here(task, aliases)}",
     )
+
+
+def _check_task(alias: Component, task: str, aliases: dict[str, Component]) -> None:
+    """Refuse a plugin's model of another task where a whole pipeline is asked for.
+
+    Raises
+    ------
+    ModelUnusable : it does something else.
+    """
+    made_for = str(alias.meta.get("task") or task)
+    if task in PIPELINE_TASKS and made_for != task:
+        raise ModelUnusable(
+            f"model {alias.name!r} is for {made_for}, not for {task}", _here(task, aliases)
+        )
+
+
+def _here(task: str, aliases: dict[str, Component]) -> str:
+    fit = sorted(name for name, alias in aliases.items() if alias.meta.get("task") == task)
+    return f"Models here for {task}: {', '.join(fit)}" if fit else f"No {task} model is here"
 
 
 def _check_owner(name: str, aliases: dict[str, Component]) -> None:

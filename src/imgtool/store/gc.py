@@ -24,7 +24,9 @@ class GcReport:
     def __str__(self) -> str:
         verb = "would remove" if self.dry_run else "removed"
         size = self.bytes / 2**20
-        return f"{verb} {self.batches} batches and {self.instances} instances, {size:.1f} MiB"
+        batches = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
+        instances = f"{self.instances} instance{'' if self.instances == 1 else 's'}"
+        return f"{verb} {batches} and {instances}, {size:.1f} MiB"
 
 
 def collect(store: Store, dry_run: bool = False) -> GcReport:

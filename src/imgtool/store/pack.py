@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from imgtool.errors import OutputUnwritable, StoreDamaged, UnknownComponent, near
+from imgtool.errors import OutputUnwritable, StoreDamaged, UnknownComponent, near, some
 from imgtool.store import layout
 from imgtool.store.atomic import committed_folder, sync_folder
 from imgtool.store.verify import reachable
@@ -35,7 +35,7 @@ def pack(store: Store, run: str, out: Path) -> None:
         known = store.runs()
         raise UnknownComponent(
             f"no run {run!r} in {str(store.path)!r}",
-            f"{near(run, known)}Runs: {', '.join(known) or 'none'}",
+            f"{near(run, known)}Runs: {some(known)}",
         )
     if out.exists():
         raise OutputUnwritable(f"{str(out)!r} exists", "Give a new folder")

@@ -88,9 +88,18 @@ class PictureOutlet:
         return tuple(exporter.meta["fields"].split()) if exporter else (self.which,)
 
     def start(self, header: Header) -> None:
-        """Open the store for recipes."""
-        from imgtool.recipe import Lineage
+        """Open the store for recipes.
+
+        Raises
+        ------
+        UsageError : the pattern names a field that no row will have.
+        """
+        from imgtool.fields import is_among
+        from imgtool.recipe import SETTINGS, Lineage
         from imgtool.store import Store
+
+        scores = {name for name in self._pattern.fields if is_among(name, header.fields)}
+        self._pattern.check({*header.fields, *SETTINGS, *scores, "id", "sampler", "version"})
 
         self._lineage = Lineage(Store.open(Path(header.store), "r"))
 

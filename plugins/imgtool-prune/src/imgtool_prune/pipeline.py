@@ -51,9 +51,11 @@ def open_source(ref: str, runtime: Runtime) -> tuple[Source, str]:
 
     Raises
     ------
-    ModelUnusable : it is a single file, or has no denoiser.
+    ModelUnusable : it is a single file or a LoRA, or has no denoiser.
     """
     model = runtime.model(ref, "text-to-image")
+    if model.base is not None:
+        raise ModelUnusable(f"{ref!r} is a LoRA, no whole model", f"Prune {model.base.ref!r}")
     if model.path.is_file():
         raise ModelUnusable(f"{ref!r} is a single file", "Save it as a folder of diffusers first")
     index = json.loads((model.path / "model_index.json").read_text(encoding="utf-8"))

@@ -86,7 +86,8 @@ def with_scores(batch: Batch, about: About, scored: Sequence[Scored]) -> Batch:
     scored = [NO_NUMBER if item.value != item.value else item for item in scored]
     missing = [item.why_not for item in scored if item.value is None]
     if missing:
-        log.warning("score.%s: %d rows have none: %s", about.metric, len(missing), missing[0])
+        rows = "1 row has" if len(missing) == 1 else f"{len(missing)} rows have"
+        log.warning("score.%s: %s none: %s", about.metric, rows, missing[0])
     columns: dict[str, list[Any]] = {
         f"score.{about.metric}": [item.value for item in scored],
         f"score_info.{about.metric}": [
