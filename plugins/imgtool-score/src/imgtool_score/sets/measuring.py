@@ -154,7 +154,10 @@ def summed(collector: Collector, extraction: Extraction, skipped: int) -> Featur
     """
     moments, sample = collector.finish(), collector.sample
     if moments.count < 2:
-        raise InputEmpty(f"a set needs two pictures, and of this one {moments.count} can be read")
+        raise InputEmpty(
+            f"a set needs two pictures, and of this one {moments.count} can be read",
+            "Give a folder or store with more",
+        )
     return FeatureSet(
         extraction, moments.count, skipped, moments.mean, moments.covariance,
         sample.features, sample.priorities,
