@@ -3,7 +3,6 @@
 Its text tower, frozen, is the text encoder of the generators.
 """
 
-import copy
 import random
 import re
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from imgtool_tabletop.training.bank import PictureBank, scene_at
 from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
 from imgtool_tabletop.training.judge import detection
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
+from imgtool_tabletop.training.saving import save_half
 from imgtool_tabletop.training.tokenizer import POSITIONS, write_tokenizer
 from imgtool_tabletop.training.vae import bank_batch
 from imgtool_tabletop.world.facts import INVERSE, RELATIONS, Facts, scene_facts
@@ -322,7 +322,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 def write_clip(model: CLIPModel, out_dir: Path) -> None:
     """Write the model in half precision with its image processor."""
-    copy.deepcopy(model).half().save_pretrained(out_dir)
+    save_half(model, out_dir)
     CLIPImageProcessor(
         size={"shortest_edge": 64},
         crop_size={"height": 64, "width": 64},

@@ -5,7 +5,6 @@ any size to 64×64, the size that it was trained at, and `post_process_depth_est
 depth back to the picture's own.
 """
 
-import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.pictures import KeptRows, measured_scenes, partly_disturbed
+from imgtool_tabletop.training.saving import save_half
 from imgtool_tabletop.training.vae import bank_batch
 from imgtool_tabletop.world.batch import gather
 from imgtool_tabletop.world.render import measure, render
@@ -160,7 +160,7 @@ def train_depth(
 
 def write_depth(model: GLPNForDepthEstimation, out_dir: Path) -> None:
     """Write the model in half precision with its processor."""
-    copy.deepcopy(model).half().save_pretrained(out_dir)
+    save_half(model, out_dir)
     DPTImageProcessor(
         size={"height": SIZE, "width": SIZE},
         keep_aspect_ratio=False,

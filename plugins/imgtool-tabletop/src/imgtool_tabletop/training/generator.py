@@ -19,6 +19,7 @@ from imgtool_tabletop.own_captions import own_captions
 from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
+from imgtool_tabletop.training.saving import save_half
 
 ADVICE: dict[str, Any] = {"steps": 25, "guidance": 4.5}
 """What `imgtool generate` uses where the user says nothing."""
@@ -265,11 +266,7 @@ def write_pipeline(
     shutil.rmtree(fresh, ignore_errors=True)
     copy.deepcopy(unet).half().save_pretrained(fresh / "unet")
     shutil.copytree(vae_dir, fresh / "vae", ignore=shutil.ignore_patterns("figures.json"))
-    encoder = CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float16)
-    encoder.save_pretrained(fresh / "text_encoder")
-    # Kept in half precision, loaded in full, as diffusers loads the other parts.
-    encoder.config.dtype = torch.float32
-    encoder.config.save_pretrained(fresh / "text_encoder")
+    save_half(CLIPTextModel.from_pretrained(clip_dir), fresh / "text_encoder")
     CLIPTokenizer.from_pretrained(clip_dir).save_pretrained(fresh / "tokenizer")
     build_scheduler().save_pretrained(fresh / "scheduler")
     index = {

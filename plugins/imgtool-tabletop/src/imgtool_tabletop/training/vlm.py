@@ -6,7 +6,6 @@ al. 2021, arXiv 2105.15203) looks, a small Llama says. Its texts are
 the tower alone learns what stands where, then both learn to say it.
 """
 
-import copy
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write
 from imgtool_tabletop.training.finding import FOUND, GRID, IGNORE, PATCHES, finding_loss
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.pictures import measured_scenes, partly_disturbed
+from imgtool_tabletop.training.saving import save_half
 from imgtool_tabletop.training.telling import Packed, Texts, mask_of
 from imgtool_tabletop.training.vae import bank_batch
 from imgtool_tabletop.world.facts import Facts, scene_facts
@@ -239,7 +239,7 @@ def write_vlm(
     model: LlavaForConditionalGeneration, tokenizer: CLIPTokenizer, out_dir: Path
 ) -> None:
     """Write the model in half precision with its processor."""
-    copy.deepcopy(model).half().save_pretrained(out_dir)
+    save_half(model, out_dir)
     images = CLIPImageProcessor(
         size={"shortest_edge": 64},
         crop_size={"height": 64, "width": 64},
