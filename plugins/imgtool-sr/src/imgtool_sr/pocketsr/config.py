@@ -67,7 +67,7 @@ SIZES: Final = {
         keeps_attention=False, timestep=200,
     ),
 }  # fmt: skip
-"""`full`: of the paper, 147 million weights. `small`: trained on one CPU core in an hour.
+"""`full`: of the paper, 147 million weights. `small`: for training on one CPU core.
 `tiny`: for tests."""
 
 
