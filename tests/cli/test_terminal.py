@@ -46,17 +46,17 @@ def test_a_terminal_sees_a_table_and_previews(world: Path) -> None:
     status, seen = on_a_terminal("draw", "a cube")
 
     assert status == 0
-    assert "┃" in seen
+    assert "───" in seen
     assert TRUECOLOR in seen
     assert '"imgtool":"stream"' not in seen
 
 
-def test_no_color_leaves_neither_colour_nor_boxes(world: Path) -> None:
+def test_no_color_leaves_neither_colour_nor_rules(world: Path) -> None:
     _, seen = on_a_terminal("draw", "a cube", "--progress", "none", env={"NO_COLOR": "1"})
 
     assert "a cube" in seen
     assert "\x1b" not in seen
-    assert "┃" not in seen
+    assert "───" not in seen
 
 
 def test_escapes_in_prompts_never_reach_the_terminal(world: Path) -> None:

@@ -26,7 +26,7 @@ class Output:
     ----------
     mode : `json`, `stream`, `table` or `none`.
     progress : `bar`, `json` or `none`.
-    colour : whether stdout may have colour and boxes.
+    colour : whether stdout may have colour and rules.
     previews : how many pictures a table may show.
     """
 
@@ -85,7 +85,7 @@ class Output:
             sys.stderr.write(strip_escapes(text) + "\n")
 
     def rows(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """A table: boxes and colour on a terminal, aligned columns elsewhere."""
+        """A table: rules and colour on a terminal, aligned columns elsewhere."""
         from imgtool.ui.table import write_table
 
         write_table(sys.stdout, columns, rows, rich_terminal=self.colour)

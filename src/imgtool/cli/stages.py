@@ -38,11 +38,8 @@ def stages(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
             _describe(spec, output)
     else:
         output.rows(
-            ("name", "kind", "scope", "takes", "gives", "summary"),
-            [
-                (s.id, s.kind, s.scope, _fields(s, "consumes"), _fields(s, "produces"), s.summary)
-                for s in specs
-            ],
+            ("name", "takes", "gives", "summary"),
+            [(s.id, _fields(s, "consumes"), _fields(s, "produces"), s.summary) for s in specs],
         )
     for problem in load_registry(ctx).problems:
         output.note(
@@ -69,7 +66,7 @@ def _named(ctx: click.Context, name: str) -> list[Spec]:
     found = [s for s in every if name in (s.id, s.family, f"{s.dist}:{s.id}")]
     if found:
         return found
-    known = [s.id for s in every]
+    known = {name for spec in every for name in (spec.id, spec.family)}
     raise UnknownComponent(
         f"no stage or maker is called {name!r}", f"{near(name, known)}imgtool stages lists all"
     )

@@ -1,4 +1,4 @@
-"""Tables: boxed on a terminal, aligned plain columns elsewhere."""
+"""Tables: ruled and folded on a terminal, aligned plain columns elsewhere."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ HIDDEN = {"schema", "at", "source_prompt"}
 OWN = ("id", "prompt", "seed")
 GAP = "  "
 SHORT = 9
+READABLE = 18
+"""A column of sentences gets at least so many letters before others fold."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,28 @@ def cell(value: object) -> str:
 
 
 def _write_rich(out: TextIO, columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(header_style="bold")
-    for at, name in enumerate(columns):
-        sentences = any(" " in row[at] and len(row[at]) > SHORT for row in texts)
-        table.add_column(name, overflow="fold", no_wrap=not sentences)
+    width = shutil.get_terminal_size().columns
+    longest = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
+    folds = [
+        any(" " in row[at] and len(row[at]) > SHORT for row in texts) for at in range(len(columns))
+    ]
+    rigid = sum(n for n, fold in zip(longest, folds, strict=True) if not fold)
+    spare = (width - rigid - len(GAP) * len(columns)) // max(1, sum(folds))
+    table = Table(
+        box=SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for name, letters, fold in zip(columns, longest, folds, strict=True):
+        table.add_column(
+            name,
+            overflow="fold",
+            no_wrap=not fold and spare >= SHORT,
+            min_width=max(1, min(letters, spare, READABLE)) if fold else None,
+        )
     for row in texts:
         table.add_row(*(Text(text) for text in row))
-    width = shutil.get_terminal_size().columns
     Console(file=out, width=width).print(table)
