@@ -10,7 +10,7 @@ from imgtool import api, hookspecs
 NAMES = """
 ALPHA COC DEPTH DEPTH_KIND EXIF IMAGE LATENTS MASK NEGATIVE_PROMPT PROMPT PROMPT_EMBEDS SEED
 SOURCE_PROMPT
-BadParams Batch Bounds BudgetEnded Choices Component EndpointDown Failure Field Help ImgtoolError
+BadParams Batch Bounds BudgetEnded Choices Component EndpointDown Failure Field FieldRef Help ImgtoolError
 InputEmpty InputMissing InputUnreadable Kind Maker MissingField ModelRef ModelUnusable
 NeedsConsent OutOfMemory OutputUnwritable PathTo Row RowError Runtime Scope Stage StageFailed
 StageRef UnknownComponent as_json attention cache_dir concatenate derive_seed hookimpl optional

@@ -66,6 +66,24 @@ def test_a_stage_may_need_one_of_the_scores_that_another_gives(registry: Registr
         planned("score.any", "needs.blur")
 
 
+def test_a_field_that_a_parameter_names_must_be_there(registry: Registry) -> None:
+    def planned(by: object, *before: str, stage: str = "select.best") -> None:
+        uses = [StageUse(use=name, label=name) for name in before]
+        uses.append(StageUse(use=stage, label=stage, params={"by": by}))
+        rows = ["prompt", "seed", "score.red"]
+        resolve_instances(uses, rows, "source", registry, Runtime(registry=registry))
+
+    planned("score.red")
+    planned(["seed", "score.red"], stage="select.pareto")
+    planned("score.blue", "score.any")
+    planned("", stage="select.diverse")
+    with pytest.raises(MissingField, match="by = 'score.rde' is no field here") as refused:
+        planned("score.rde")
+    assert refused.value.hint == "did you mean 'score.red'?"
+    with pytest.raises(MissingField, match=r"rows have prompt, score\.red, seed"):
+        planned(["seed", "blue"], stage="select.pareto")
+
+
 def test_arrays_have_names_of_their_own(registry: Registry) -> None:
     (problem,) = [item for item in registry.problems if item.name == "arrays.any"]
 

@@ -44,7 +44,18 @@ from imgtool.fields import (
 )
 from imgtool.hookspecs import hookimpl
 from imgtool.shown import Shown
-from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage, StageRef
+from imgtool.stages import (
+    Bounds,
+    Choices,
+    FieldRef,
+    Help,
+    Maker,
+    ModelRef,
+    PathTo,
+    Scope,
+    Stage,
+    StageRef,
+)
 
 if TYPE_CHECKING:
     from imgtool.cli.inside import current_registry, run_rows
@@ -59,7 +70,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALPHA", "COC", "DEPTH", "DEPTH_KIND", "EXIF", "IMAGE", "LATENTS", "MASK", "NEGATIVE_PROMPT",
     "PROMPT", "PROMPT_EMBEDS", "SEED", "SOURCE_PROMPT", "BadParams", "Batch", "Bounds",
-    "BudgetEnded", "Choices", "Component", "EndpointDown", "Failure", "Field", "Help",
+    "BudgetEnded", "Choices", "Component", "EndpointDown", "Failure", "Field", "FieldRef", "Help",
     "ImgtoolError", "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker",
     "MissingField", "ModelRef", "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable",
     "PathTo", "Row", "RowError", "Runtime", "Scope", "Shown", "Stage", "StageFailed", "StageRef",

@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from imgtool.specs import ParamSpec, Spec
-from imgtool.stages import Bounds, Choices, Help, Maker, ModelRef, PathTo, Scope, Stage, StageRef
+from imgtool.stages import (
+    Bounds,
+    Choices,
+    FieldRef,
+    Help,
+    Maker,
+    ModelRef,
+    PathTo,
+    Scope,
+    Stage,
+    StageRef,
+)
 
 if TYPE_CHECKING:
     from dataclasses import Field
@@ -113,6 +124,7 @@ def _param(field: Field[Any], hint: Any) -> ParamSpec:
         required=required,
         nullable=nullable,
         is_stage=_mark(marks, StageRef) is not None,
+        is_field=_mark(marks, FieldRef) is not None,
     )
 
 

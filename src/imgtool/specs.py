@@ -23,6 +23,7 @@ class ParamSpec:
     choices : values offered; others are refused when `closed`.
     model_task : task of the model that it refers to, or empty.
     is_stage : whether it names another stage, with parameters.
+    is_field : whether it names fields that rows must have.
     path_what : what the file that it names holds, or empty.
     path_existing : whether that file must exist.
     nullable : whether None is a value.
@@ -42,6 +43,7 @@ class ParamSpec:
     required: bool = False
     nullable: bool = False
     is_stage: bool = False
+    is_field: bool = False
 
     @property
     def item_type(self) -> str:

@@ -49,6 +49,14 @@ class StageRef:
 
 
 @dataclass(frozen=True)
+class FieldRef:
+    """Marks a text parameter, or a list of texts, as names of fields that rows must have.
+
+    A name that no stage before gives is refused before anything runs.
+    """
+
+
+@dataclass(frozen=True)
 class PathTo:
     """Marks a text parameter as a path; `what` names its content. It must exist when `existing`."""
 

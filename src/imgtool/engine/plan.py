@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from imgtool import fields
 from imgtool.engine.digests import execution_marks, input_digest
-from imgtool.errors import BadPipeline, MissingField
+from imgtool.errors import BadPipeline, MissingField, near
 from imgtool.params import cheap_check
 from imgtool.pipeline import StageUse
 from imgtool.stages import Scope
 from imgtool.store.keys import barrier_batch_name, batch_name, instance_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from imgtool.registry import Registry
     from imgtool.runtime.context import Runtime
@@ -141,6 +141,9 @@ class _Chain:
                 have = self.fields[upstream]
                 continue
             self._refuse(use, spec, field.name, have)
+        for param, name in _named_fields(spec, use.params):
+            if not fields.is_among(name, have):
+                self._refuse_named(use, spec, param, name, have)
         self._append(use, upstream)
 
     def _upstream(self, use: StageUse) -> int | None:
@@ -155,14 +158,24 @@ class _Chain:
         )
 
     def _refuse(self, use: StageUse, spec: Spec, field: str, have: set[str]) -> None:
-        named = use.label if use.label == spec.id else f"{use.label} ({spec.id})"
         able = self._makers_of(field)
         hint = f"Put one of these before it: {', '.join(able)}. " if able else ""
         known = fields.KNOWN.get(field)
         value = "FILE" if known is not None and known.is_array else "TEXT|FILE"
         raise MissingField(
-            f"stage {named} needs the field {field!r}; rows have {', '.join(sorted(have))}",
+            f"{_shown(use, spec)} needs the field {field!r}; rows have {', '.join(sorted(have))}",
             f"{hint}Or bind it in a stage's command: --{field.replace('_', '-')} {value}",
+        )
+
+    def _refuse_named(
+        self, use: StageUse, spec: Spec, param: str, field: str, have: set[str]
+    ) -> None:
+        able = [name for name in self._makers_of(field) if name != spec.id]
+        before = f"Put one of these before it: {', '.join(able)}" if able else ""
+        raise MissingField(
+            f"{_shown(use, spec)}: {param} = {field!r} is no field here; "
+            f"rows have {', '.join(sorted(have))}",
+            near(field, have).strip() or before or "Name one of these",
         )
 
     def _makers_of(self, field: str) -> list[str]:
@@ -229,6 +242,19 @@ class _Chain:
         if not inserted and use.named:
             raise BadPipeline(f"two stages are named {use.label!r}", "Give one another name")
         return next(f"{use.label}-{n}" for n in range(2, 1000) if f"{use.label}-{n}" not in taken)
+
+
+def _shown(use: StageUse, spec: Spec) -> str:
+    return f"stage {use.label}" if use.label == spec.id else f"stage {use.label} ({spec.id})"
+
+
+def _named_fields(spec: Spec, params: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Parameter and name of every field that the parameters name."""
+    for param in spec.params:
+        if param.is_field:
+            value = params.get(param.name, param.default)
+            names = value if isinstance(value, list | tuple) else [value]
+            yield from ((param.name, name) for name in names if isinstance(name, str) and name)
 
 
 def unique_labels(uses: Iterable[StageUse]) -> tuple[StageUse, ...]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
-from imgtool.api import Batch, Bounds, Help, Scope, Stage
+from imgtool.api import Batch, Bounds, FieldRef, Help, Scope, Stage
 from imgtool.builtin.select.ranking import Lowest, families, gains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Field = Annotated[str, Help("Field to compare, such as score.clip.")]
+Field = Annotated[str, Help("Field to compare, such as score.clip."), FieldRef()]
 
 
 def keep_best(batch: Batch, values: Sequence[float], k: int, scope: str) -> Batch:

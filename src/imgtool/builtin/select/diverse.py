@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
-from imgtool.api import IMAGE, BadParams, Batch, Bounds, Field, Help, Kind, Stage, optional
+from imgtool.api import (
+    IMAGE,
+    BadParams,
+    Batch,
+    Bounds,
+    Field,
+    FieldRef,
+    Help,
+    Kind,
+    Stage,
+    optional,
+)
 from imgtool.builtin.select.alike import stacked, unlike_pictures, unlike_vectors
 from imgtool.builtin.select.ranking import Among, Lowest, families, gains
 
@@ -26,7 +37,7 @@ class DiverseParams:
     """Parameters of `select.diverse`."""
 
     k: Annotated[int, Help("How many to keep."), Bounds(1)] = 4
-    by: Annotated[str, Help("Score that they should have too; empty: none.")] = ""
+    by: Annotated[str, Help("Score that they should have too; empty: none."), FieldRef()] = ""
     quality: Annotated[
         float, Help("Weight of the score against unlikeness, from 0 to 1."), Bounds(0, 1)
     ] = 0.5

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
-from imgtool.api import BadParams, Batch, Help, Stage
+from imgtool.api import BadParams, Batch, FieldRef, Help, Stage
 from imgtool.builtin.select.ranking import Among, families, gains
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ParetoParams:
     """Parameters of `select.pareto`."""
 
-    by: Annotated[tuple[str, ...], Help("Fields to compare, such as score.clip.")]
+    by: Annotated[tuple[str, ...], Help("Fields to compare, such as score.clip."), FieldRef()]
     lowest: Annotated[
         tuple[str, ...], Help("Of these, where smaller is better and the score does not say so.")
     ] = ()
