@@ -13,6 +13,7 @@ def imgtool_components():
     ):
         yield Component(kind, name, f"lookalikes.stages:{where}")
     yield Component("model", "tabletop", "lookalikes:weights", "Flat", {"task": "text-to-image"})
+    yield Component("show", "sparsity.txt", "lookalikes.commands:flatness", "How flat it is.")
     yield Component("bench", "tabletop", "lookalikes.commands:bench", "Compare with nothing.")
 """
 
@@ -76,6 +77,11 @@ import click
 @click.command()
 def bench():
     click.echo("even")
+
+def flatness(folder):
+    import numpy as np
+    from imgtool.api import Shown
+    return Shown({}, [("flatness", 1.0)], picture=np.full((4, 8, 3), 200, np.uint8))
 """
 
 PIPELINES = """

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCORERS = """
-from imgtool.api import PROMPT, Field, Kind, Stage, score
+from dataclasses import dataclass
+from typing import Annotated
+from imgtool.api import PROMPT, Field, FieldRef, Help, Kind, Stage, score
 
 class Any(Stage[None]):
     id, summary = "score.any", "Give the scores that parameters name."
@@ -30,6 +32,13 @@ class Needs(Stage[None]):
 class Blurs(Stage[None]):
     id, summary = "needs.blur", "Need what is no score."
     consumes = (Field("blur", Kind.NUMBER),)
+
+@dataclass(frozen=True)
+class By:
+    by: Annotated[str, Help("Field to rank by."), FieldRef()] = "seed"
+
+class Ranks(Stage[By]):
+    id, summary = "rank.any", "Rank by a field."
 
 class Arrays(Stage[None]):
     id, summary = "arrays.any", "Give arrays of any name."
@@ -73,12 +82,13 @@ def test_a_field_that_a_parameter_names_must_be_there(registry: Registry) -> Non
         rows = ["prompt", "seed", "score.red"]
         resolve_instances(uses, rows, "source", registry, Runtime(registry=registry))
 
+    planned("score.red", stage="rank.any")
     planned("score.red")
     planned(["seed", "score.red"], stage="select.pareto")
     planned("score.blue", "score.any")
     planned("", stage="select.diverse")
-    with pytest.raises(MissingField, match="by = 'score.rde' is no field here") as refused:
-        planned("score.rde")
+    with pytest.raises(MissingField, match=r"by = 'score\.rde' is no field here") as refused:
+        planned("score.rde", stage="rank.any")
     assert refused.value.hint == "did you mean 'score.red'?"
     with pytest.raises(MissingField, match=r"rows have prompt, score\.red, seed"):
         planned(["seed", "blue"], stage="select.pareto")

@@ -43,10 +43,10 @@ OTHER = {
 
 # What a page writes and no command, tests/report/test_vote.py holds to its schema; what commands of
 # plugins write, the plugins' own tests.
-OF_BENCHES = {"set-measure-1", "suite-1", "bench-1"} | {
+OF_PLUGINS = {"prune-1", "set-measure-1", "suite-1", "bench-1"} | {
     f"bench-{name}-1" for name in ("compare", "subset", "agree")
 }
-BY_COMMANDS = sorted(SCHEMAS.keys() - {"votes-1"} - OF_BENCHES)
+BY_COMMANDS = sorted(SCHEMAS.keys() - {"votes-1"} - OF_PLUGINS)
 
 PIPELINES = """
 [demo]

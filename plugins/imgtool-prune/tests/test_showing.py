@@ -11,6 +11,7 @@ import pytest
 from imgtool.api import InputUnreadable
 from imgtool_prune.chart import COLOURS, Bar, draw_chart
 from imgtool_prune.showing import REPORT, shown
+from schemas import faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,10 @@ def written(folder: Path, report: Mapping[str, Any] | str) -> Path:
     text = report if isinstance(report, str) else json.dumps(report)
     (folder / REPORT).write_text(text)
     return folder
+
+
+def test_a_report_fits_its_schema(tmp_path: Path) -> None:
+    assert faults("prune-1", shown(written(tmp_path, REPORT_OF_TWO)).document) == []
 
 
 def test_a_report_is_told_as_facts_and_a_row_for_each_layer(tmp_path: Path) -> None:

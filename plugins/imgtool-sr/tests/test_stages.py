@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from imgtool.api import BadParams, Batch, ModelUnusable, OutOfMemory, Runtime
+from imgtool.api import ALPHA, BadParams, Batch, ModelUnusable, OutOfMemory, Runtime
 from imgtool.cli.main import run
 from imgtool_sr.community import Spandrel, SpandrelParams
 from imgtool_sr.lanczos import Lanczos, LanczosParams
@@ -98,11 +98,11 @@ def test_opacity_comes_along_and_what_is_opaque_stays_so() -> None:
     made = opened(Lanczos(), LanczosParams(scale=3)).process(
         batch(picture(6, 20), picture(6, 20), alpha=[alpha, None])
     )
-    wide = made.arrays("alpha")[0]
+    wide = made.arrays(ALPHA.name)[0]
 
     assert wide.shape == (18, 60)
     assert (wide[:, :12].max(), wide[:, 36:].min()) == (0, pytest.approx(1, abs=1e-6))
-    assert made["alpha"][1] is None
+    assert made[ALPHA.name][1] is None
 
 
 def test_a_row_too_large_fails_and_the_others_go_on() -> None:

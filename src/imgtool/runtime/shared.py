@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -17,7 +17,6 @@ T = TypeVar("T")
 
 @dataclass
 class _Entry:
-    lock: threading.Lock = field(default_factory=threading.Lock)
     value: object = None
     loaded: bool = False
     holders: int = 0
@@ -26,8 +25,8 @@ class _Entry:
 class Shared:
     """Objects by key, each loaded once and dropped when its last holder lets go.
 
-    Safe to use from several threads: two that want one key load it once, two that want different
-    keys load at the same time.
+    Safe to use from several threads: two that want one key load it once. Loaders run one at a time,
+    since transformers and accelerate change classes of torch while they load.
 
     Attributes
     ----------
@@ -38,6 +37,7 @@ class Shared:
         self.turns = Turns()
         self._entries: dict[Hashable, _Entry] = {}
         self._lock = threading.Lock()
+        self._loading = threading.RLock()
 
     def acquire(self, key: Hashable, loader: Callable[[], T]) -> T:
         """The object of `key`, loaded if nobody holds it yet. Pair it with `release`."""
@@ -45,7 +45,7 @@ class Shared:
             entry = self._entries.setdefault(key, _Entry())
             entry.holders += 1
         try:
-            with entry.lock:
+            with self._loading:
                 if not entry.loaded:
                     entry.value = loader()
                     entry.loaded = True
