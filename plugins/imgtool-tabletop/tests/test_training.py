@@ -98,6 +98,7 @@ import sys
 import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation, CLIPModel, CLIPTokenizer
+from transformers import AutoModelForImageTextToText, AutoProcessor
 pipe = StableDiffusionPipeline.from_pretrained({str(WEIGHTS / "tabletop")!r})
 pipe.set_progress_bar_config(disable=True)
 image = pipe("a red cube", num_inference_steps=2, output_type="np").images[0]
@@ -112,6 +113,11 @@ depth = AutoModelForDepthEstimation.from_pretrained({str(WEIGHTS / "depth")!r})
 looks = AutoImageProcessor.from_pretrained({str(WEIGHTS / "depth")!r})
 seen = depth(**looks(images=(255 * image).astype("uint8"), return_tensors="pt")).predicted_depth
 assert seen.std() > 0.01
+vlm = AutoModelForImageTextToText.from_pretrained({str(WEIGHTS / "vlm")!r})
+processor = AutoProcessor.from_pretrained({str(WEIGHTS / "vlm")!r})
+asked = processor(images=image, text="<image>is there a red cube?", return_tensors="pt")
+said = vlm.generate(**asked, max_new_tokens=4)[0, asked.input_ids.shape[1] :]
+assert processor.decode(said, skip_special_tokens=True) in ("yes", "no")
 assert not [name for name in sys.modules if name.startswith("imgtool")]
 """
     done = subprocess.run(

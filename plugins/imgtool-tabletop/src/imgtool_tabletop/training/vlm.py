@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
+from tokenizers.decoders import BPEDecoder
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import (
@@ -254,6 +256,17 @@ def write_vlm(
         image_token=IMAGE,
         chat_template=CHAT,
     ).save_pretrained(out_dir)
+    tell_how_words_end(out_dir / "tokenizer.json")
+
+
+def tell_how_words_end(file: Path) -> None:
+    """Have a tokenizer's file say itself that `</w>` is a space.
+
+    CLIP's class knows it, but AutoProcessor gives a LLaVA the class that goes by the file alone.
+    """
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.decoder = BPEDecoder(suffix="</w>")
+    tokenizer.save(str(file))
 
 
 @torch.no_grad()
