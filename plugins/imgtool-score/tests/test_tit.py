@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from chat_server import ChatServer
 from planted import SCENES, swapped
 from tiny_scorers import pictures
 
-from imgtool.api import BadParams, Batch, EndpointDown, ModelUnusable, NeedsConsent
+from imgtool.api import BadParams, Batch, EndpointDown, ModelUnusable, NeedsConsent, Runtime
 from imgtool_score.consistency import Tit, TitParams
 from imgtool_score.describing import Request, fault_of, word_range
 from imgtool_score.embedding import Embedder, load_embedder, pooling_of
+from imgtool_score.seeing import Local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -348,6 +350,12 @@ def test_model_that_only_captions_is_asked_nothing_unless_told() -> None:
 
 
 @pytest.mark.parametrize("bad", ["many", "350-250", "0-5", "5"])
+@pytest.mark.parametrize(("captions", "takes"), [(False, True), (True, False)])
+def test_a_model_that_captions_unasked_is_not_asked(captions: bool, takes: bool) -> None:
+    chatting = SimpleNamespace(chat_template="{{ messages }}")
+    assert Local(None, chatting, "digest", Runtime(), captions).takes_requests is takes
+
+
 def test_range_of_words_that_is_none_is_refused(bad: str) -> None:
     with pytest.raises(BadParams, match="no range of words"):
         word_range(bad)

@@ -221,7 +221,7 @@ def _local(ref: str, path: Path, task: str) -> ResolvedModel:
 
 def _checked(folder: Path, task: str) -> dict[str, object]:
     """What a folder's makers advise, if it holds what the task needs."""
-    advice = read_advice(folder) if task in PIPELINE_TASKS else {}
+    advice = read_advice(folder)
     if task in PIPELINE_TASKS and not advice.get("base"):
         read_index(folder)
     check_folder(folder)

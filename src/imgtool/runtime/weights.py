@@ -139,7 +139,8 @@ def read_advice(folder: Path) -> dict[str, object]:
     """What the makers of a model advise, from `imgtool.json` in its folder; empty without one.
 
     `steps` and `guidance` are used where the user says nothing. `base` makes the folder a LoRA for
-    the model of that alias or hub id, with a scheduler of its own or not.
+    the model of that alias or hub id, with a scheduler of its own or not. `captions` says that a
+    model which looks at pictures describes them when it is asked nothing.
 
     Raises
     ------

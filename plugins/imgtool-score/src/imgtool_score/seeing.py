@@ -157,10 +157,15 @@ class Local:
     processor: Any
     digest: str
     runtime: Runtime
+    captions: bool = False
 
     @property
     def takes_requests(self) -> bool:
-        """Whether it has a chat template."""
+        """Whether it has a chat template, and no word of its makers that it captions unasked."""
+        return self._chats and not self.captions
+
+    @property
+    def _chats(self) -> bool:
         return bool(getattr(self.processor, "chat_template", None))
 
     @property
@@ -208,7 +213,7 @@ class Local:
 
         picture = Image.fromarray(ask.image)
         text: str | None = ask.text or None
-        if self.takes_requests:
+        if self._chats:
             content = [{"type": "image"}, {"type": "text", "text": ask.text}]
             text = self.processor.apply_chat_template(
                 [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
@@ -317,4 +322,5 @@ def load_seer(runtime: Runtime, ref: str, endpoint: str, served: str) -> Seer:
         return net.to(runtime.torch_device).eval(), processor
 
     net, processor = runtime.load_once(key, load)
-    return Local(net, processor, model.digest, runtime)
+    captions = bool(model.advice.get("captions"))
+    return Local(net, processor, model.digest, runtime, captions)

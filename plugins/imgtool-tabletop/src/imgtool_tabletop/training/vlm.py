@@ -257,6 +257,7 @@ def write_vlm(
         chat_template=CHAT,
     ).save_pretrained(out_dir)
     tell_how_words_end(out_dir / "tokenizer.json")
+    (out_dir / "imgtool.json").write_text('{"captions": true}\n', encoding="utf-8")
 
 
 def tell_how_words_end(file: Path) -> None:
