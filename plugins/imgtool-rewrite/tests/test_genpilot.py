@@ -109,8 +109,9 @@ def test_calls_and_pictures_are_those_of_the_cost_model(
     seeds = plan.images + 1
     total += cost.Cost(2 * seeds * (2 * asked + 1 if asked == 2 else 2), seeds)
     assert entry(row)["cost"]["calls"] == total.calls
-    # What was asked about the first picture in the analysis is noted, and not asked again.
-    assert len(server.requests) == total.calls - 2 * asked
+    # What was asked before word for word is noted, and not asked again: about the first picture in
+    # the analysis, and wherever candidates happen to be alike.
+    assert len(server.requests) <= total.calls - 2 * asked
     drawn = (tmp_path / "log").read_text().splitlines()
     assert len(drawn) == total.images == entry(row)["cost"]["images"]
     rest = total.calls - cost.analysis(2, 2, (2, 2) if asked == 2 else ()).calls

@@ -141,7 +141,7 @@ class GenPilot(Stage[GenPilotParams]):
     The prompt itself competes: what comes out scores no less by the same judge over the same seeds.
     """
 
-    id, version = "rewrite.genpilot", 2
+    id, version = "rewrite.genpilot", 1
     summary = "Find what a prompt's picture gets wrong, and search for words that help."
     consumes = (PROMPT, SEED, optional(NEGATIVE_PROMPT), optional(REWRITE))
     produces = (PROMPT, REWRITE, SEARCH)
