@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 from imgtool_rewrite.peo.climb import Climb, NotFinite, Plan, climb_of
+from imgtool_rewrite.peo.notes import packed, unpacked
 from imgtool_rewrite.peo.objective import (
     Terms,
     Weights,
@@ -192,7 +192,7 @@ def test_killed_climb_goes_on_with_the_same_numbers(optimiser: Optimiser) -> Non
         again.run(notes[at])
         assert again.history == whole.history
         assert torch.equal(again.best[0], whole.best[0])
-        seen = torch.load(io.BytesIO(notes[at]), weights_only=True)["history"]
+        seen = unpacked(notes[at])["history"]
         assert toy.calls == len(whole.history) - len(seen)
 
 
@@ -212,3 +212,10 @@ def test_recomputed_text_is_what_the_whole_tower_gives() -> None:
         torch.testing.assert_close(recomputed(before, 5, projection, tower), want)
         naive = projected(before, 5, projection)
     assert float(naive @ want) < 0.99
+
+
+def test_notes_come_back_as_they_were() -> None:
+    state = {"a": [1, 2.5, None, "x", math.inf], 0: {"t": torch.arange(3.0)}, "flag": True}
+    found = unpacked(packed(state))
+    assert torch.equal(found[0].pop("t"), state[0].pop("t"))
+    assert found == state

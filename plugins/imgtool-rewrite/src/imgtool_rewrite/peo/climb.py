@@ -6,7 +6,6 @@ They know nothing of pictures: `Problem` says how good a point is. theta: the va
 
 from __future__ import annotations
 
-import io
 import math
 from abc import ABC, abstractmethod
 from dataclasses import astuple, dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import torch
 
 from imgtool_rewrite.peo.cmaes import SepCmaEs, default_population
+from imgtool_rewrite.peo.notes import packed, unpacked
 from imgtool_rewrite.peo.objective import Terms
 
 if TYPE_CHECKING:
@@ -184,13 +184,10 @@ class Climb(ABC):
         names = ("best_at", "gradients", "done", "halvings", "finished", "rate", "_marks")
         state = {name: getattr(self, name) for name in names}
         state |= {"history": [astuple(terms) for terms in self.history], "best": list(self.best)}
-        file = io.BytesIO()
-        torch.save(state | {"own": self._own_state()}, file)
-        return file.getvalue()
+        return packed(state | {"own": self._own_state()})
 
     def _restore(self, notes: bytes) -> None:
-        device = self.start[0].device
-        state = torch.load(io.BytesIO(notes), map_location=device, weights_only=True)
+        state = unpacked(notes, self.start[0].device)
         self.history = [Terms(*values) for values in state.pop("history")]
         self.best = tuple(state.pop("best"))
         own = state.pop("own")

@@ -67,8 +67,9 @@ class _Residual(nn.Module):
         is_same = channels_in == channels_out
         self.shortcut = nn.Identity() if is_same else nn.Conv2d(channels_in, channels_out, 1)
 
+    @abstractmethod
     def _convs(self, channels_in: int, channels_out: int) -> tuple[nn.Module, nn.Module]:
-        raise NotImplementedError
+        """Both convolutions."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C_out, H, W] of [B, C_in, H, W]."""
