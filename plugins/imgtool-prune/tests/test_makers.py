@@ -234,6 +234,7 @@ def test_weights_in_several_files_are_pruned_in_each(tiny_sd: Path, tmp_path: Pa
         ({"pattern": "half"}, "neither unstructured nor N:M"),
         ({"pattern": "2:4", "sparsity": 0.6}, "prunes 0.5 of the weights, not 0.6"),
         ({"pattern": "2:4", "allocation": "error"}, "leaves no choice"),
+        ({"pattern": "structured", "allocation": "error"}, "no heads and neurons"),
         ({"pattern": "2:5"}, r"layer '.*to_q': 16 columns are no multiple of 5"),
         ({"exclude": ("*",)}, "no layer is left"),
         ({"a_min": 2.0}, "give no weights"),

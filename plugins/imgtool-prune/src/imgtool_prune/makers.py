@@ -10,7 +10,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Literal, TypeVar
 
-from imgtool.api import Bounds, Help, Maker, ModelRef, PathTo
+from imgtool.api import BadParams, Bounds, Help, Maker, ModelRef, PathTo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,11 +186,21 @@ G = TypeVar("G", bound=SparseGptParams)
 
 class _Surgeon(_Pruner[G], Generic[G]):
     def method(self, params: G) -> Method | Removal:
-        """OBS with repair."""
+        """OBS with repair.
+
+        Raises
+        ------
+        BadParams : a structured pruning is asked to allocate by error.
+        """
         from imgtool_prune.methods import Obs
         from imgtool_prune.removal import ObsRemoval
 
         if params.pattern == "structured":
+            if params.allocation != "uniform":
+                raise BadParams(
+                    "allocation spreads single weights, no heads and neurons",
+                    "Leave allocation out, or say --sparsity-of for some layers",
+                )
             return ObsRemoval(params.damping, params.head_score)
         return Obs(params.damping, params.block)
 
