@@ -53,6 +53,7 @@ def stage_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             "run demo prompts.txt --sweep generate.steps=1,2 --store s.zarr",
             "run demo prompts.txt --name plain",
             "run portrait prompts.txt --name sharp",
+            "prune.obs --model tabletop --sparsity 0.5 -o pruned",
         ):
             assert run(shlex.split(line)) == 0
     return site, folder

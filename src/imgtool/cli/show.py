@@ -4,7 +4,7 @@ Examples
 --------
 imgtool show runs.zarr
 imgtool show out/0.png
-imgtool show slim/ -o layers.png
+imgtool show pruned/ -o layers.png
 imgtool show portrait
 """
 
