@@ -55,7 +55,7 @@ def entry(done: Batch, at: int = 0) -> dict[str, Any]:
 
 
 def test_turbo_climbs_and_generate_draws_what_was_scored(opened: Open, tmp_path: Path) -> None:
-    stage = opened(Peo, PeoParams(aesthetic=0.0, steps=2, iterations=3))
+    stage = opened(Peo, PeoParams(steps=2, iterations=3))
     batch = rows(["a red cube left of a blue sphere", "a green cone"])
     done = stage.process(batch)
     for at in range(2):
@@ -63,6 +63,7 @@ def test_turbo_climbs_and_generate_draws_what_was_scored(opened: Open, tmp_path:
         assert found["status"] == "ok"
         assert found["target"] == "optimised"
         assert found["history"] == sorted(found["history"])
+        assert found["scores"]["aesthetic"][1] > found["scores"]["aesthetic"][0]
         assert found["unet_evals"] == 2 * len(found["history"]) == 8
         stage.runtime.journal = tmp_path / str(at)  # or it would take up what is noted
         alone = stage.process(batch.keep([at]))
@@ -81,6 +82,11 @@ def test_turbo_climbs_and_generate_draws_what_was_scored(opened: Open, tmp_path:
     finally:
         for other in (drawing, decoding, scoring):
             other.close()
+
+
+def test_no_head_is_opened_for_a_term_without_weight(opened: Open) -> None:
+    stage = opened(Peo, PeoParams(aesthetic=0.0, head="nowhere", steps=1, iterations=1))
+    assert "aesthetic" not in entry(stage.process(rows(["a red cube"])))["scores"]
 
 
 def test_embeddings_that_gain_nothing_are_those_of_the_prompt(opened: Open) -> None:
@@ -164,7 +170,7 @@ def test_weighted_prompt_is_where_the_climb_starts(opened: Open) -> None:
 @pytest.mark.parametrize(
     ("family", "given", "error", "message"),
     [
-        ("", {}, ModelUnusable, "no aesthetic head is named"),
+        ("", {"head": ""}, ModelUnusable, "no aesthetic head is named"),
         ("", {"target": "recomputed", "aesthetic": 0.0}, BadParams, "nothing is to be recomputed"),
         ("sd", {"target": "optimised"}, BadParams, "text encoder of .* is not that of"),
         ("sd", {"clip": "tabletop/clip"}, ModelUnusable, "takes 16 numbers, .* gives 128"),

@@ -46,8 +46,10 @@ class PeoParams:
         str,
         Help("Aesthetic head over that CLIP, in the layout of LAION's V2 predictor."),
         ModelRef("aesthetic-head"),
-    ] = ""
-    aesthetic: Annotated[float, Help("Weight of the aesthetic score, a tenth of it.")] = 1.0
+    ] = "tabletop/aesthetic"
+    aesthetic: Annotated[
+        float, Help("Weight of the aesthetic score, a tenth of it; 0: the head is not opened.")
+    ] = 1.0
     consistency: Annotated[float, Help("Weight of the cosine of picture and text.")] = 0.5
     preservation: Annotated[float, Help("Weight of what is kept of the prompt's embeddings.")] = 0.5
     keep: Annotated[

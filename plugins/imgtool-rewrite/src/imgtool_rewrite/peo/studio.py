@@ -37,6 +37,7 @@ DRAWING = ("steps", "guidance", "negative", "width", "height", "scheduler")
 # A text encoder is CLIP's own if its vectors of this are.
 PROBE = Row("", {"prompt": "a picture of a table"})
 SAME = 0.999
+HEAD_HINT = "Give --head FILE.safetensors, trained over --clip; or --aesthetic 0"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Studio:
         if params.aesthetic and not params.head:
             raise ModelUnusable(
                 "rewrite.peo: no aesthetic head is named",
-                "Give --head FILE.safetensors, trained over --clip; or --aesthetic 0",
+                HEAD_HINT,
             )
         try:
             return cls._opened(params, runtime)
@@ -89,7 +90,7 @@ class Studio:
 
     @classmethod
     def _opened(cls, params: PeoParams, runtime: Runtime) -> Studio:
-        head = _head(params, runtime) if params.head else None
+        head = _head(params, runtime) if params.aesthetic else None
         load_clip: Any = runtime.component("image-text-encoder", "clip")
         # Gradients of half precision vanish; CLIP is small beside what draws.
         encoder = load_clip(replace(runtime, dtype="float32"), params.clip)
@@ -98,7 +99,7 @@ class Studio:
             raise ModelUnusable(
                 f"the head {params.head!r} takes {len(head[0])} numbers, {params.clip!r} gives "
                 f"{encoder.width}",
-                "Name the CLIP that it was trained over with --clip",
+                HEAD_HINT,
             )
         open_painter: Any = runtime.component("embeds-sampler", "diffusers")
         drawing = {name: getattr(params, name) for name in DRAWING}
