@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,6 +106,29 @@ def test_head_with_activations_between_is_refused(
         )
 
 
-def test_no_head_says_how_to_get_one(opened: Open) -> None:
-    with pytest.raises(ModelUnusable, match="no head is named"):
-        opened(Aesthetic, AestheticParams())
+def test_shipped_head_over_the_shipped_clip_is_the_default(opened: Open) -> None:
+    from safetensors.torch import load_file
+
+    stage = opened(Aesthetic, AestheticParams())
+    folder = stage.runtime.model("tabletop/aesthetic", "aesthetic-head").path
+    weights = load_file(folder / "model.safetensors")
+    images = pictures(2)
+    found = stage.process(Batch(("a", "b"), {"image": images}))["score.aesthetic"]
+    vectors = stage.encoder.images(images).double().numpy()
+    wide = {name: value.float() for name, value in weights.items()}
+    assert found == pytest.approx([five_products(wide, vector) for vector in vectors], abs=1e-5)
+
+
+def test_head_of_another_clip_is_refused_where_it_says_which(
+    tiny_clip: Path, tmp_path: Path, opened: Open
+) -> None:
+    head = tmp_path / "head"
+    head.mkdir()
+    save_head(head / "model.safetensors", 16)
+    digest = sha256((tiny_clip / "model.safetensors").read_bytes()).hexdigest()
+    params = AestheticParams(head=str(head), model=str(tiny_clip))
+    (head / "config.json").write_text(json.dumps({"clip": digest}))
+    assert len(opened(Aesthetic, params).weight) == 16
+    (head / "config.json").write_text(json.dumps({"clip": "0" * 64}))
+    with pytest.raises(ModelUnusable, match="trained over another CLIP"):
+        opened(Aesthetic, params)

@@ -1,4 +1,4 @@
-"""The stage `score.aesthetic`: LAION's predictor over CLIP's picture vectors."""
+"""The stage `score.aesthetic`: an affine head over CLIP's picture vectors."""
 
 from __future__ import annotations
 
@@ -28,19 +28,22 @@ class AestheticParams:
 
     head: Annotated[
         str,
-        Help("Head as .safetensors in the layout of LAION's V2 predictor."),
+        Help("Head in the layout of LAION's predictor V2: an alias, a folder, .safetensors."),
         ModelRef("aesthetic-head"),
-    ] = ""
+    ] = "tabletop/aesthetic"
     model: Annotated[str, Help("CLIP that the head was trained over."), ModelRef(TASK)] = (
-        "openai/clip-vit-large-patch14"
+        "tabletop/clip"
     )
 
 
 class Aesthetic(Stage[AestheticParams]):
-    """How pleasing a picture is, about 1 to 10: Schuhmann's predictor V2 (2022), linear head."""
+    """How pleasing a picture is, on its head's scale: about 0 to 10 of `tabletop/aesthetic`.
+
+    The linear head of the predictor V2, Schuhmann (2022), with weights of any training.
+    """
 
     id, version = "score.aesthetic", 1
-    summary = "Score how pleasing pictures are, by LAION's aesthetic predictor."
+    summary = "Score how pleasing pictures are, by a linear head over CLIP."
     consumes = (IMAGE,)
     produces = (score("aesthetic"), info("aesthetic"))
 
@@ -54,25 +57,22 @@ class Aesthetic(Stage[AestheticParams]):
 
         Raises
         ------
-        ModelUnusable : no head is named, it has another layout, or does not fit the encoder.
+        ModelUnusable : the head has another layout, or was trained over another encoder.
         """
         from imgtool_score.clip import load_encoder
-        from imgtool_score.head import load_head
+        from imgtool_score.head import check_origin, load_head
 
-        if not params.head:
-            raise ModelUnusable(
-                "score.aesthetic: no head is named",
-                "Give --head FILE.safetensors; the plugin's README says how to convert LAION's",
-            )
         self.params, self.runtime = params, runtime
         self.weight, self.bias, self.head_digest = load_head(runtime, params.head)
+        check_origin(runtime, params.head, params.model)
         self.encoder = load_encoder(runtime, params.model)
         takes, gives = len(self.weight), self.encoder.width
         if takes != gives:
             runtime.release()
             raise ModelUnusable(
                 f"the head {params.head!r} takes {takes} numbers, {params.model!r} gives {gives}",
-                "Name the CLIP that it was trained over with --model",
+                "Name the CLIP that it was trained over with --model; "
+                "for LAION's it is openai/clip-vit-large-patch14",
             )
 
     def process(self, batch: Batch) -> Batch:

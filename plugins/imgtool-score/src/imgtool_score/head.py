@@ -7,13 +7,16 @@ indices are 0, 2, 4, 6, 7.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from typing import TYPE_CHECKING
 
 from imgtool.api import ModelUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -69,7 +72,7 @@ def load_head(runtime: Runtime, ref: str) -> tuple[Tensor, float, str]:
     from safetensors.torch import load_file
 
     head = runtime.model(ref, "aesthetic-head")
-    file = head.path if head.path.is_file() else head.path / "model.safetensors"
+    file = weights_in(head.path)
     if not file.is_file():
         raise ModelUnusable(f"{str(head.path)!r} holds no model.safetensors")
     try:
@@ -77,3 +80,31 @@ def load_head(runtime: Runtime, ref: str) -> tuple[Tensor, float, str]:
     except (ValueError, KeyError) as err:
         raise ModelUnusable(f"{str(file)!r} is no aesthetic head: {err}") from err
     return weight, bias, head.digest
+
+
+def check_origin(runtime: Runtime, ref: str, clip_ref: str) -> None:
+    """Compare a CLIP with the one that a head was trained over.
+
+    Heads that are one file, or whose `config.json` tells no SHA-256 of weights, pass unchecked.
+
+    Raises
+    ------
+    ModelUnusable : it is another CLIP, of which the head's numbers would mean nothing.
+    """
+    head = runtime.model(ref, "aesthetic-head")
+    config = head.path / "config.json"
+    told = json.loads(config.read_text(encoding="utf-8")).get("clip") if config.is_file() else None
+    if told is None:
+        return
+    with weights_in(runtime.model(clip_ref, "image-text-similarity").path).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != told:
+        raise ModelUnusable(
+            f"the head {ref!r} was trained over another CLIP than {clip_ref!r}",
+            f"Its config.json tells weights of SHA-256 {told[:16]}…",
+        )
+
+
+def weights_in(path: Path) -> Path:
+    """The file of weights of a model that is one file, or a folder with `model.safetensors`."""
+    return path if path.is_file() else path / "model.safetensors"
