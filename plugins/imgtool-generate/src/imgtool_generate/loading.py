@@ -104,7 +104,9 @@ def _from_folder(folder: Path, runtime: Runtime, share_vae: bool) -> Any:
     index = model_index(folder)
     cls = _pipeline_class(str(index.get("_class_name", "")), folder)
     _import_classes(index, runtime)
-    given: dict[str, Any] = {name: None for name in UNUSED if index.get(name)}
+    given: dict[str, Any] = {
+        name: None for name, entry in index.items() if name in UNUSED or entry == [None, None]
+    }
     if "safety_checker" in index:
         given["safety_checker"] = None
         given["requires_safety_checker"] = False
