@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tiny_scorers import pictures
 from torch import nn
 
-from imgtool.api import Batch, InputMissing, ModelUnusable
+from imgtool.api import BadParams, Batch, InputMissing, ModelUnusable
 from imgtool_score.compare import (
     Dists,
     DistsParams,
@@ -307,7 +307,7 @@ def test_references_are_found_by_row_name_file_and_parent(opened: Open, tmp_path
     done = opened(Psnr, PsnrParams(reference=str(folder))).process(batch)
     assert done["score.psnr"][:3] == [float("inf")] * 3
     assert done["score.psnr"][3] is None
-    assert done["score_info.psnr"][3]["error"] == "the row has no reference: give --reference"
+    assert done["score_info.psnr"][3]["error"] == "no reference is named like the row"
 
 
 def test_one_file_is_the_reference_of_every_row(opened: Open, tmp_path: Path) -> None:
@@ -318,6 +318,11 @@ def test_one_file_is_the_reference_of_every_row(opened: Open, tmp_path: Path) ->
     )
     assert done["score.psnr"][0] == float("inf")
     assert done["score.psnr"][1] < 40
+
+
+def test_rows_without_any_reference_are_a_wrong_command(opened: Open) -> None:
+    with pytest.raises(BadParams, match=r"score\.psnr: there is nothing to compare with"):
+        opened(Psnr, PsnrParams()).process(Batch(("a",), {"image": pictures(1)}))
 
 
 def test_missing_references_are_refused(opened: Open, tmp_path: Path) -> None:

@@ -70,6 +70,12 @@ def test_row_of_another_size_fails_alone_with_status_1(imgtool: Imgtool, folder:
     assert "--align crop" in err
 
 
+def test_nothing_to_compare_with_is_a_wrong_command(imgtool: Imgtool, folder: Path) -> None:
+    status, rows, err = imgtool(folder, "score.psnr", "in/")
+    assert (status, rows) == (2, [])
+    assert err.splitlines()[0] == "error: score.psnr: there is nothing to compare with"
+
+
 def test_missing_weights_are_a_wrong_command(imgtool: Imgtool, folder: Path) -> None:
     status, rows, err = imgtool(folder, "score.lpips", "in/", "--reference", "in/")
     assert (status, rows) == (2, [])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, T
 
 from imgtool.api import (
     IMAGE,
+    BadParams,
     Failure,
     Field,
     Help,
@@ -81,7 +82,17 @@ class Comparison(Stage[P]):
         self.references = References(params.reference)
 
     def process(self, batch: Batch) -> Batch:
-        """One score a row. A row without reference has none; one of another size fails."""
+        """One score a row. A row without reference has none; one of another size fails.
+
+        Raises
+        ------
+        BadParams : neither parameters nor rows name a reference.
+        """
+        if not self.params.reference and REFERENCE.name not in batch:
+            raise BadParams(
+                f"{self.id}: there is nothing to compare with",
+                "Give --reference FILE, or a folder of files named like the rows",
+            )
         pairs = [self._pair(row) for row in batch]
         odd = {
             row_id: Failure(self.id, "RowError", pair)
@@ -98,7 +109,7 @@ class Comparison(Stage[P]):
 
     def _scored(self, pair: tuple[np.ndarray, np.ndarray] | None) -> Scored:
         if pair is None:
-            return Scored(None, "the row has no reference: give --reference")
+            return Scored(None, "no reference is named like the row")
         try:
             value = self.measure(*(self._tensor(image) for image in pair))
         except ValueError as err:
