@@ -14,13 +14,14 @@ from safetensors.torch import load_file
 from imgtool_tabletop import WEIGHTS
 from imgtool_tabletop.captions.grammar import caption
 from imgtool_tabletop.captions.words import EXTRA_PHRASES, FINISH_WORDS, LIGHT_PHRASES
+from imgtool_tabletop.training.adapters import ADAPTER, adapted_unet, cut_rank, write_adapter
 from imgtool_tabletop.training.attributes import ATTRIBUTES, PairBank
 from imgtool_tabletop.training.log import keep_logs
 from imgtool_tabletop.training.loop import Budget, Trainer
 from imgtool_tabletop.training.lora import (
+    LAYERS,
     LoraTraining,
     PairSource,
-    adapted_unet,
     silent_cases,
     slider_loss,
     train_lora,
@@ -99,7 +100,7 @@ def test_a_lora_is_small_and_of_half_precision_and_has_a_card(name: str, trained
     tensors = load_file(trained / name / FILE)
     card = (trained / name / "README.md").read_text(encoding="utf-8")
 
-    assert (trained / name / FILE).stat().st_size < 400 * 1024
+    assert (trained / name / FILE).stat().st_size < 220 * 1024
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
     assert f"# tabletop/lora-{name}" in card
     assert "16 rendered scenes" in card
@@ -123,6 +124,27 @@ def test_diffusers_loads_both_and_moves_by_weight(trained: Path) -> None:
             made.append(unet(noise, 500, states).sample)
     assert not torch.equal(made[0], made[1])
     assert not torch.equal(made[1], made[2])
+
+
+def test_a_lora_cut_to_a_rank_is_the_nearest_of_that_rank(tmp_path: Path) -> None:
+    unet = adapted_unet(WEIGHTS / "tabletop", LAYERS, 4, 0)
+    layer = unet.down_blocks[0].resnets[0].conv1
+    down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+    torch.nn.init.normal_(up, generator=torch.Generator().manual_seed(1))
+    whole = (up.flatten(1) @ down.flatten(1)).detach()
+    scales = torch.linalg.svdvals(whole)
+    cut_rank(unet, 2)
+    write_adapter(unet, tmp_path, 2)
+    tensors = load_file(tmp_path / FILE)
+    name = "unet.down_blocks.0.resnets.0.conv1"
+    kept = [tensors[f"{name}.lora_{side}.weight"].float().flatten(1) for side in "BA"]
+
+    assert [len(kept[1]), kept[0].shape[1]] == [2, 2]
+    off = (whole - up.flatten(1) @ down.flatten(1)).norm()
+    torch.testing.assert_close(off, scales[2:4].norm())
+    torch.testing.assert_close(
+        kept[0] @ kept[1], up.flatten(1) @ down.flatten(1), rtol=0.01, atol=0.01
+    )
 
 
 def test_stopped_training_goes_on_to_the_same_weights(
@@ -156,7 +178,7 @@ def test_a_lora_learns_its_end_at_weight_one_and_the_other_at_minus_one(bank: Pa
     settings = LoraTraining(batch=4)
     base = WEIGHTS / "tabletop"
     source = PairSource(bank, base / "vae", WEIGHTS / "clip", captions=1)
-    unet = adapted_unet(base, settings)
+    unet = adapted_unet(base, LAYERS, settings.rank, settings.seed)
     losses = [slider_loss(unet, source, end, replace(settings, seed=2), 0) for end in (0, 1)]
     # An adapter that does nothing yet sees both pictures as the net alone does, at either end.
     torch.testing.assert_close(losses[0][0], losses[1][0])

@@ -53,7 +53,7 @@ def data_of(bank: PictureBank) -> str:
     return f"{bank.filled():,} rendered scenes, seed {bank.seed}, {bank.size}×{bank.size}: {kind}"
 
 
-def effort_of(trainer: Trainer, batch: int) -> str:
+def effort_of(trainer: Trainer, batch: int, of: str = "pictures") -> str:
     """Steps, hours and device of a training."""
     import torch
 
@@ -62,7 +62,7 @@ def effort_of(trainer: Trainer, batch: int) -> str:
     threads = f", {torch.get_num_threads()} thread(s)" if device == "cpu" else ""
     weights = sum(weight.numel() for weight in trainer.weights)
     return (
-        f"{trainer.step:,} steps of {batch} pictures in {trainer.seconds / 3600:.2f} hours on "
+        f"{trainer.step:,} steps of {batch} {of} in {trainer.seconds / 3600:.2f} hours on "
         f"{where}{threads}; {weights / 1e6:.2f} million weights trained, half precision on disk"
     )
 

@@ -14,12 +14,11 @@ from pathlib import Path
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
-from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
 from torch import Tensor
 
 from imgtool_tabletop.captions.grammar import caption
 from imgtool_tabletop.judge import Judge, objects_right
+from imgtool_tabletop.training.adapters import ADAPTER, adapted_unet, cut_rank, write_adapter
 from imgtool_tabletop.training.attributes import ATTRIBUTES, Attribute, PairBank
 from imgtool_tabletop.training.bank import scene_at
 from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
@@ -38,7 +37,6 @@ from imgtool_tabletop.world.render import render
 LAYERS = (
     "to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "conv1", "conv2",
 )  # fmt: skip
-ADAPTER = "default"
 MEASURED_AT = (-1.0, 0.0, 1.0)
 """Weights at which the effect is measured."""
 
@@ -47,11 +45,13 @@ MEASURED_AT = (-1.0, 0.0, 1.0)
 class LoraTraining:
     """Settings; the budget is that of both LoRAs together.
 
-    batch : pairs a step. empty : share of captions left out, since guidance asks the net without
-    words too. measured : held-out captions at the end. steps : of sampling them.
+    rank : while it trains; kept : of the LoRA that is written. batch : pairs a step. empty : share
+    of captions left out, since guidance asks the net without words too. measured : held-out
+    captions at the end. steps : of sampling them.
     """
 
     rank: int = 4
+    kept: int = 2
     batch: int = 16
     captions: int = 1
     empty: float = 0.25
@@ -95,12 +95,13 @@ def train_lora(
     fresh = out_dir.with_name(out_dir.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     for end, name in enumerate(attribute.ends):
-        unet = adapted_unet(base_dir, settings)
+        unet = adapted_unet(base_dir, LAYERS, settings.rank, settings.seed)
         trainer = Trainer(unet, work_dir / name, half, settings.optimiser, report)
         report(f"{name}: step {trainer.step}")
         trainer.run(partial(slider_loss, unet, source, end, settings))
         with trainer.averaged():
-            write_lora(unet, fresh / name)
+            cut_rank(unet, settings.kept)
+            write_adapter(unet, fresh / name, settings.kept)
             figures = gauge.figures(unet)
         for key, value in figures.items():
             report(f"{name}: {key} {value:.4f}")
@@ -109,17 +110,6 @@ def train_lora(
         write_card(lora_card(attribute, end), made, fresh / name)
     shutil.rmtree(out_dir, ignore_errors=True)
     fresh.replace(out_dir)
-
-
-def adapted_unet(base_dir: Path, settings: LoraTraining) -> UNet2DConditionModel:
-    """The frozen net with a LoRA that does nothing yet."""
-    unet = UNet2DConditionModel.from_pretrained(base_dir / "unet", torch_dtype=torch.float32)
-    unet.requires_grad_(False)
-    torch.manual_seed(settings.seed)
-    unet.add_adapter(
-        LoraConfig(r=settings.rank, lora_alpha=settings.rank, target_modules=list(LAYERS))
-    )
-    return unet
 
 
 def slider_loss(
@@ -138,12 +128,6 @@ def slider_loss(
             made = unet(noised, times, drawn.states).sample
         losses.append((made.float() - target).square().mean())
     return torch.stack(losses).mean(), {"own": float(losses[0].detach())}
-
-
-def write_lora(unet: UNet2DConditionModel, folder: Path) -> None:
-    """Write the adapter in half precision, as `load_lora_weights` reads it."""
-    layers = {name: value.half() for name, value in get_peft_model_state_dict(unet).items()}
-    StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers)
 
 
 def silent_cases(attribute: Attribute, count: int, seed: int = 94) -> list[tuple[str, Facts]]:
@@ -252,7 +236,7 @@ picture = pipe("a red sphere", num_inference_steps=25, guidance_scale=4.5).image
 """,
         "Pairs of renders that differ in this attribute alone, under one caption that does not "
         "say it and one noise: the LoRA learns one end at weight 1 and the other at weight -1, "
-        "the net itself frozen. AdamW on the error of v.",
+        "the net itself frozen. AdamW on the error of v. Trained at rank 4, kept at rank 2.",
         "It knows what the renderer draws and nothing of other models or pictures. Weights beyond "
         "-1 and 1 were not trained. The measure is one of pixels: it follows the attribute in "
         "renders, and other things too.",
