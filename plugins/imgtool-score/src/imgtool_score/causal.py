@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from imgtool_score.clip import digest_of, explained, folder_of, load_tokenizer, quiet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from imgtool.api import Runtime
@@ -55,6 +57,22 @@ class Causal:
     def _tokens(self, text: str, **settings: Any) -> Tensor:
         found: Tensor = self.tokenizer(text, return_tensors="pt", **settings).input_ids
         return found
+
+
+def continued(
+    model: Any, given: Mapping[str, Tensor], most_tokens: int, seed: int | None
+) -> Tensor:
+    """[B, T] tokens that `model` makes of `given`: the likeliest ones, or drawn by `seed`.
+
+    Models of one text stream repeat the question first.
+    """
+    import torch
+
+    drawn = {"do_sample": False} if seed is None else {"do_sample": True, "top_k": 50}
+    with torch.inference_mode(), torch.random.fork_rng():
+        torch.manual_seed(seed or 0)
+        made: Tensor = model.generate(**given, max_new_tokens=most_tokens, num_beams=1, **drawn)
+    return made
 
 
 def load_causal(runtime: Runtime, ref: str, tokenizer_ref: str = "") -> Causal:

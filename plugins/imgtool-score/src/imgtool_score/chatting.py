@@ -13,60 +13,23 @@ A component is `make(runtime, ref, served)`, and what it makes has
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool_score.causal import Causal, load_causal
+from imgtool_score.causal import Causal, continued, load_causal
 from imgtool_score.endpoint import Endpoint
-from imgtool_score.seeing import CALLS_AT_ONCE, Ask, load_seer, noted
+from imgtool_score.noting import noted
+from imgtool_score.remote import RemoteChat
+from imgtool_score.seeing import Ask, load_seer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from torch import Tensor
 
     from imgtool.api import Runtime
     from imgtool_score.seeing import Seer
-
-
-@dataclass(frozen=True)
-class RemoteChat:
-    """A service."""
-
-    service: Endpoint
-    runtime: Runtime
-    at_once: int = CALLS_AT_ONCE
-
-    @property
-    def digest(self) -> str:
-        """The service and the model it is asked for: what is behind them cannot be known."""
-        return f"{self.service.url}#{self.service.served}"
-
-    def limited(self, spend: Callable[[], None]) -> RemoteChat:
-        """The same service; `spend` is called before every request, and ends it by raising."""
-        return replace(self, service=replace(self.service, spend=spend))
-
-    def say(
-        self,
-        text: str,
-        system: str = "",
-        most_tokens: int = 512,
-        seed: int | None = None,
-        schema: Mapping[str, Any] | None = None,
-        image: np.ndarray | None = None,
-    ) -> str:
-        """The answer. Errors as `Endpoint.answer`."""
-        parts = ["chat", self.digest, system, text, most_tokens, seed, schema]
-        if image is not None:
-            parts.append(Ask(image, "").key)
-        return str(
-            noted(
-                self.runtime,
-                json.dumps(parts),
-                lambda: self.service.answer(text, image, most_tokens, seed, system, schema),
-            )
-        )
 
 
 @dataclass(frozen=True)
@@ -113,22 +76,14 @@ class LocalChat:
                 f"{ids.shape[1]} tokens asked and {most_tokens} to answer are more than the "
                 f"{limit} that the model reads"
             )
-        drawn = {"do_sample": False} if seed is None else {"do_sample": True, "top_k": 50}
 
-        def continued(part: Sequence[Tensor]) -> list[Tensor]:
+        def answers(part: Sequence[Tensor]) -> list[Tensor]:
             (given,) = (one.to(self.runtime.torch_device) for one in part)
-            with torch.inference_mode(), torch.random.fork_rng():
-                torch.manual_seed(seed or 0)
-                made = self.llm.model.generate(
-                    input_ids=given,
-                    attention_mask=torch.ones_like(given),
-                    max_new_tokens=most_tokens,
-                    num_beams=1,
-                    **drawn,
-                )
+            asked = {"input_ids": given, "attention_mask": torch.ones_like(given)}
+            made = continued(self.llm.model, asked, most_tokens, seed)
             return [made[0, given.shape[1] :]]
 
-        answer = self.runtime.halving(continued, [ids])[0]
+        answer = self.runtime.halving(answers, [ids])[0]
         return str(self.llm.tokenizer.decode(answer, skip_special_tokens=True)).strip()
 
 

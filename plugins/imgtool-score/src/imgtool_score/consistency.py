@@ -294,6 +294,7 @@ class TitLlm(Consistency[TitLlmParams]):
         """
         from imgtool_score.endpoint import Endpoint
         from imgtool_score.judging import RemoteJudge, load_judge
+        from imgtool_score.remote import RemoteChat
 
         if not params.llm and not params.endpoint:
             raise BadParams(
@@ -304,7 +305,7 @@ class TitLlm(Consistency[TitLlmParams]):
             self.by = load_judge(runtime, params.llm)
         else:
             served = params.judge or params.served
-            self.by = RemoteJudge(Endpoint(params.endpoint, served), runtime)
+            self.by = RemoteJudge(RemoteChat(Endpoint(params.endpoint, served), runtime))
 
     def process(self, batch: Batch) -> Batch:
         """One score a row in 0..1; None where the judge twice gave nothing that can be read."""

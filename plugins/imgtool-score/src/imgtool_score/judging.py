@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from imgtool_score.causal import Causal, load_causal
-from imgtool_score.seeing import note, noted, recall
+from imgtool_score.noting import noted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from imgtool.api import Runtime
-    from imgtool_score.endpoint import Endpoint
+    from imgtool_score.remote import RemoteChat
 
 INSTRUCTION = (
     "Text A says what a picture should show; text B was written by someone who saw the picture "
@@ -74,33 +74,23 @@ def read_answer(text: str) -> Verdict:
 class RemoteJudge:
     """A language model behind an endpoint; asked twice where the first answer cannot be read."""
 
-    endpoint: Endpoint
-    runtime: Runtime
+    chat: RemoteChat
 
     @property
     def digest(self) -> str:
-        """The service and the model it is asked for."""
-        return f"{self.endpoint.url}#{self.endpoint.served}"
+        """As that of the service."""
+        return self.chat.digest
 
     def verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         """One for each (prompt, description). Errors as `Endpoint.answer`."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        from imgtool_score.seeing import CALLS_AT_ONCE
-
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            return list(pool.map(self._verdict, pairs))
+        return self.chat.each(self._verdict, pairs)
 
     def _verdict(self, pair: tuple[str, str]) -> Verdict:
         text = question(*pair, AS_JSON)
-        first = read_answer(self._answer(text))
-        return (
-            first if first.value is not None else read_answer(self._answer(f"{text}\n\n{STRICTER}"))
-        )
-
-    def _answer(self, text: str) -> str:
-        answer = noted(self.runtime, f"{self.digest}:{text}", lambda: self.endpoint.answer(text))
-        return str(answer)
+        first = read_answer(self.chat.say(text))
+        if first.value is not None:
+            return first
+        return read_answer(self.chat.say(f"{text}\n\n{STRICTER}"))
 
 
 @dataclass
@@ -121,11 +111,7 @@ class LocalJudge:
 
     def _verdict(self, pair: tuple[str, str]) -> Verdict:
         text = question(*pair, AS_DIGIT)
-        key = f"{self.digest}:{text}"
-        p = recall(self.runtime, key)
-        if p is None:
-            p = self._digits(text)
-            note(self.runtime, key, p)
+        p = noted(self.runtime, f"{self.digest}:{text}", lambda: self._digits(text))
         likely = sum(p)
         if not likely > 0:
             return Verdict(None, "the judge finds no digit likely")

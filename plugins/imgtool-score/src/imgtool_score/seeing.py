@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from imgtool.api import ModelUnusable, write_file
+from imgtool.api import ModelUnusable
+from imgtool_score.causal import continued
 from imgtool_score.clip import explained, quiet
 from imgtool_score.endpoint import Endpoint
+from imgtool_score.noting import note, picture_mark, recall
+from imgtool_score.remote import RemoteChat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     import numpy as np
     from torch import Tensor
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 TASK = "image-text-to-text"
 YES = ("yes", " yes", "Yes", " Yes", "YES", " YES")
 NO = ("no", " no", "No", " No", "NO", " NO")
-CALLS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,7 @@ class Ask:
     @property
     def key(self) -> str:
         """Equal for equal questions about equal pictures."""
-        total = hashlib.blake2b(self.image.tobytes(), digest_size=16)
-        facts = [self.image.shape, self.text, self.most_tokens, self.seed]
-        total.update(json.dumps(facts).encode())
-        return total.hexdigest()
+        return json.dumps([picture_mark(self.image), self.text, self.most_tokens, self.seed])
 
 
 @dataclass(frozen=True)
@@ -85,68 +81,36 @@ class Seer(Protocol):
 
 @dataclass(frozen=True)
 class Remote:
-    """A model behind an endpoint; a few calls at once, each answer noted in the journal."""
+    """A model behind an endpoint."""
 
-    endpoint: Endpoint
-    runtime: Runtime
+    chat: RemoteChat
     takes_requests: bool = True
 
     @property
     def digest(self) -> str:
-        """The service and the model it is asked for: what is behind them cannot be known."""
-        return f"{self.endpoint.url}#{self.endpoint.served}"
+        """As that of the service."""
+        return self.chat.digest
 
     def say(self, asks: Sequence[Ask]) -> list[str]:
         """An answer to each. Errors as `Endpoint.answer`."""
-        return self._each(asks, "say", self._say)
+        return self.chat.each(
+            lambda ask: self.chat.say(
+                ask.text, most_tokens=ask.most_tokens, seed=ask.seed, image=ask.image
+            ),
+            asks,
+        )
 
     def chances(self, asks: Sequence[Ask]) -> list[Chance]:
         """From the log-probabilities of the first token. Errors as `Endpoint.chances`."""
-        return [Chance(*pair) for pair in self._each(asks, "chances", self._chance)]
+        return self.chat.each(self._chance, asks)
 
-    def _say(self, ask: Ask) -> str:
-        return self.endpoint.answer(ask.text, ask.image, ask.most_tokens, ask.seed)
-
-    def _chance(self, ask: Ask) -> list[float]:
-        found = self.endpoint.chances(ask.text, ask.image)
+    def _chance(self, ask: Ask) -> Chance:
+        found = self.chat.chances(ask.text, ask.image)
         yes, no = (
             sum(p for token, p in found.items() if token.strip().lower() == word)
             for word in ("yes", "no")
         )
-        return [yes, no]
-
-    def _each(self, asks: Sequence[Ask], kind: str, call: Callable[[Ask], Any]) -> list[Any]:
-        def once(ask: Ask) -> Any:
-            return noted(self.runtime, f"{kind}:{self.digest}:{ask.key}", lambda: call(ask))
-
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            return list(pool.map(once, asks))
-
-
-def recall(runtime: Runtime, key: str) -> Any:
-    """What was noted under `key` for this batch, or None."""
-    file = _file(runtime, key)
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-
-
-def note(runtime: Runtime, key: str, value: Any) -> None:
-    """Keep `value`, JSON, until the batch is committed: a kill does not lose what was paid for."""
-    file = _file(runtime, key)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_file(file, json.dumps(value).encode())
-
-
-def noted(runtime: Runtime, key: str, make: Callable[[], Any]) -> Any:
-    """What was noted under `key`, else what `make` gives, noted."""
-    value = recall(runtime, key)
-    if value is None:
-        value = make()
-        note(runtime, key, value)
-    return value
-
-
-def _file(runtime: Runtime, key: str) -> Path:
-    return runtime.journal / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.json"
+        return Chance(yes, no)
 
 
 @dataclass
@@ -235,12 +199,7 @@ class Local:
         import torch
 
         given = self._joined(items)
-        drawn = {"do_sample": False} if ask.seed is None else {"do_sample": True, "top_k": 50}
-        with torch.inference_mode(), torch.random.fork_rng():
-            torch.manual_seed(ask.seed or 0)
-            made = self.model.generate(
-                **given, max_new_tokens=ask.most_tokens, num_beams=1, **drawn
-            )
+        made = continued(self.model, given, ask.most_tokens, ask.seed)
         ids = given.get("input_ids")
         if ids is not None and made.shape[1] >= ids.shape[1]:
             head = made[:, : ids.shape[1]]
@@ -298,7 +257,7 @@ def load_seer(runtime: Runtime, ref: str, endpoint: str, served: str) -> Seer:
     BadParams : the endpoint is no address.
     """
     if endpoint:
-        return Remote(Endpoint(endpoint, served), runtime)
+        return Remote(RemoteChat(Endpoint(endpoint, served), runtime))
     model = runtime.model(ref, TASK)
     key = ("seer", model.digest, str(runtime.torch_device), str(runtime.torch_dtype))
 
