@@ -1,10 +1,14 @@
-"""The declaration of `depth.auto`. What it does is in the modules beside it."""
+"""The declaration of `depth.auto`, and what stages that estimate depth have in common.
+
+What they do is in the modules beside it.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 from imgtool.api import (
     DEPTH,
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     import torch
 
     from imgtool.api import Batch, Row, Runtime
-    from imgtool_defocus.estimate import DepthModel
+    from imgtool_defocus.estimate import DepthModel, Options
 
 TASK = "depth-estimation"
 FACTS = Field("depth_by", Kind.RECORD, summary="What estimated the depth, and what else it found.")
@@ -47,13 +51,13 @@ class DepthParams:
     backend: Annotated[
         str,
         Help("What runs the model; auto: told from its files."),
-        Choices(("auto", "transformers", "marigold"), closed=False),
+        Choices(("auto", "transformers", "marigold", "ppd"), closed=False),
     ] = "auto"
     size: Annotated[
         int, Help("Side at which the model looks, pixels; 0: its own."), Bounds(0, 8192)
     ] = 0
     steps: Annotated[
-        int, Help("Denoising steps of Marigold; 0: the model's own."), Bounds(0, 1000)
+        int, Help("Steps of models that denoise; 0: the model's own."), Bounds(0, 1000)
     ] = 0
     ensemble: Annotated[
         int, Help("Estimates of Marigold to make one of; two help little."), Bounds(1, 64)
@@ -63,20 +67,39 @@ class DepthParams:
     ] = ""
 
 
-class Auto(Stage[DepthParams]):
+class HasModels(Protocol):
+    """Parameters of a stage that estimates depth."""
+
+    @property
+    def model(self) -> str:
+        """Reference to the model."""
+
+    @property
+    def metric_from(self) -> str:
+        """Reference to a model of metres, or nothing."""
+
+
+P = TypeVar("P", bound=HasModels)
+
+
+class Estimating(Stage[P]):
     """Depth of pictures, at their own size, by a model whose numbers are known."""
 
-    id = "depth.auto"
-    summary = "Estimate depth from a picture."
-    default_of_family = True
     consumes = (IMAGE, SEED)
     produces = (DEPTH, DEPTH_KIND, FACTS)
-    check_params = MappingProxyType({"steps": 0})
 
     model: DepthModel
     metric: DepthModel | None
 
-    def open(self, params: DepthParams, runtime: Runtime) -> None:
+    @abstractmethod
+    def backend(self, folder: Path) -> str:
+        """Name of what runs the stage's own model in `folder`."""
+
+    @abstractmethod
+    def options(self) -> Options:
+        """What the user set of it."""
+
+    def open(self, params: P, runtime: Runtime) -> None:
         """Load the model, and the metric one where it is named.
 
         Raises
@@ -99,12 +122,12 @@ class Auto(Stage[DepthParams]):
     def _load(self, ref: str, dtype: torch.dtype) -> DepthModel:
         from imgtool_defocus.estimate import COMPONENT, Options, backend_of
 
-        resolved, own = self.runtime.model(ref, TASK), self.params
+        resolved = self.runtime.model(ref, TASK)
         if not resolved.path.is_dir():
             raise ModelUnusable(f"{str(resolved.path)!r} is one file; name the model's folder")
-        is_own = ref == own.model
-        name = own.backend if is_own and own.backend != "auto" else backend_of(resolved.path)
-        options = Options(own.size, own.steps, own.ensemble) if is_own else Options()
+        is_own = ref == self.params.model
+        name = self.backend(resolved.path) if is_own else backend_of(resolved.path)
+        options = self.options() if is_own else Options()
         device = self.runtime.torch_device
         load: Any = self.runtime.component(COMPONENT, name)
         model: DepthModel = self.runtime.load_once(
@@ -168,10 +191,37 @@ class Auto(Stage[DepthParams]):
         self.runtime.release()
 
     @classmethod
-    def weight_bytes(cls, params: DepthParams, runtime: Runtime) -> int:
+    def weight_bytes(cls, params: P, runtime: Runtime) -> int:
         """Size of the weights on disk."""
         refs = filter(None, (params.model, params.metric_from))
         return sum(runtime.model(ref, TASK).weight_bytes for ref in refs)
+
+
+class Auto(Estimating[DepthParams]):
+    """By any model of depth: what runs it is told from its files."""
+
+    id = "depth.auto"
+    summary = "Estimate depth from a picture."
+    default_of_family = True
+    check_params = MappingProxyType({"steps": 0})
+
+    def backend(self, folder: Path) -> str:
+        """The one that was named, or the one for the files.
+
+        Raises
+        ------
+        ModelUnusable : no backend of this plugin reads such files.
+        """
+        from imgtool_defocus.estimate import backend_of
+
+        named = self.params.backend
+        return backend_of(folder) if named == "auto" else named
+
+    def options(self) -> Options:
+        """Size, steps and estimates."""
+        from imgtool_defocus.estimate import Options
+
+        return Options(self.params.size, self.params.steps, self.params.ensemble)
 
     @classmethod
     def check_models(cls, folder: Path) -> dict[str, object]:

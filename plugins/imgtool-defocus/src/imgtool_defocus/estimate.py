@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from imgtool.api import ModelUnusable
+from imgtool_defocus.ppd.config import ARCHITECTURE, CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COMPONENT = "depth-backend"
-TRANSFORMERS, MARIGOLD = "transformers", "marigold"
+TRANSFORMERS, MARIGOLD, PPD = "transformers", "marigold", "ppd"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ class Load(Protocol):
 def backend_of(folder: Path) -> str:
     """The backend for the files in `folder`: Marigold is a pipeline of diffusers.
 
+    Pixel-Perfect Depth names itself in `config.json`.
+
     Raises
     ------
     ModelUnusable : no backend of this plugin reads such files.
@@ -106,8 +109,9 @@ def backend_of(folder: Path) -> str:
         if name == "MarigoldDepthPipeline":
             return MARIGOLD
         raise ModelUnusable(f"{str(folder)!r} is a {name or 'pipeline'}, which estimates no depth")
-    if (folder / "config.json").is_file():
-        return TRANSFORMERS
+    if (folder / CONFIG).is_file():
+        about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return PPD if about.get("architecture") == ARCHITECTURE else TRANSFORMERS
     raise ModelUnusable(
         f"{str(folder)!r} is no folder of transformers or diffusers", "Name its --backend"
     )

@@ -15,9 +15,12 @@ def imgtool_components() -> Iterable[Component]:
     """The stages, renderers by name for `lens_model`, what runs models of depth, and PLY."""
     yield Component("stage", "defocus.thinlens", "imgtool_defocus.stage:ThinLens")
     yield Component("stage", "depth.auto", "imgtool_defocus.depth_stage:Auto")
+    yield Component("stage", "depth.ppd", "imgtool_defocus.ppd.stage:Ppd")
+    yield Component("maker", "train.depth.ppd", "imgtool_defocus.ppd.maker:TrainPpd")
     for name, module, summary in (
         ("transformers", "regression", "Depth Anything, DPT, ZoeDepth, Depth Pro and GLPN"),
         ("marigold", "marigold", "Marigold's pipeline of diffusers"),
+        ("ppd", "ppd.model", "Pixel-Perfect Depth"),
     ):
         yield Component("depth-backend", name, f"imgtool_defocus.{module}:load", summary)
     for name, summary in (

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,6 +43,18 @@ def save_depth(name: str, folder: Path, **config: Any) -> Path:
             net.fov_model.head.layers[-1].bias.fill_(DEGREES)
     net.eval().save_pretrained(folder)
     processor.save_pretrained(folder)
+    return folder
+
+
+def save_ppd(folder: Path) -> Path:
+    """Save a Pixel-Perfect Depth and the GLPN of its prompts; equal every time."""
+    from imgtool_defocus.ppd.checkpoint import save_ppd as save
+    from imgtool_defocus.ppd.config import SIZES
+    from imgtool_defocus.ppd.net import CascadeTransformer
+
+    save_depth("glpn", folder / "semantics")
+    torch.manual_seed(3)
+    save(CascadeTransformer(replace(SIZES["tiny"], semantics=32)), folder)
     return folder
 
 

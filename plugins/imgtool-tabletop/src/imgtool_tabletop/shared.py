@@ -1,11 +1,11 @@
-"""What trainers of other plugins may use, as components: loops that resume, pairs of pictures."""
+"""What trainers of other plugins may use, as components: loops that resume, pictures with truth."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -84,3 +84,23 @@ def picture_pairs(
         return values["large"], values["small"]
 
     return pair
+
+
+def picture_depths(
+    *, size: int, seed: int, held_out: bool = False
+) -> Callable[[Sequence[int]], tuple[Tensor, Tensor]]:
+    """A component of the kind `picture-depths`: from numbers of scenes to pictures and depth.
+
+    Pictures are [n, 3, size, size] uint8, depth [n, size, size] float32, metres at pixel centres.
+    """
+    from imgtool_tabletop.training.bank import scene_at
+    from imgtool_tabletop.views.view import quantised
+    from imgtool_tabletop.world.batch import gather
+    from imgtool_tabletop.world.render import measure, render
+    from imgtool_tabletop.world.sample import BROAD
+
+    def seen(indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        scenes = [scene_at(seed, index, BROAD, held_out=held_out) for index in indices]
+        return quantised(render(scenes, size)), measure(gather(scenes), size).depth
+
+    return seen

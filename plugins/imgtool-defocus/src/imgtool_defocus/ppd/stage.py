@@ -1,0 +1,68 @@
+"""The declaration of `depth.ppd`: depth by a flow in pixels, without points that fly at edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from imgtool.api import Bounds, Help, ModelRef, ModelUnusable
+from imgtool_defocus.depth_stage import TASK, Estimating
+from imgtool_defocus.estimate import PPD, Options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from imgtool.api import Runtime
+
+
+@dataclass(frozen=True)
+class PpdParams:
+    """Parameters of `depth.ppd`."""
+
+    model: Annotated[
+        str, Help("Folder that `imgtool train depth.ppd` wrote, or the like."), ModelRef(TASK)
+    ] = ""
+    size: Annotated[
+        int, Help("Longer side at which the model looks, pixels; 0: its own."), Bounds(0, 8192)
+    ] = 0
+    steps: Annotated[int, Help("Steps from noise to depth; 0: four."), Bounds(0, 1000)] = 0
+    metric_from: Annotated[
+        str, Help("Model of metres to which the map is fitted."), ModelRef(TASK)
+    ] = ""
+
+
+class Ppd(Estimating[PpdParams]):
+    """Denoises the depth of a picture, guided by semantic prompts."""
+
+    id = "depth.ppd"
+    summary = "Estimate depth by Pixel-Perfect Depth: a flow in pixels, sharp at edges."
+
+    def open(self, params: PpdParams, runtime: Runtime) -> None:
+        """Load the model, and the metric one where it is named.
+
+        Raises
+        ------
+        ModelUnusable : no model is named, or it is of another kind.
+        BadParams : metres are asked of a model without.
+        """
+        if not params.model:
+            raise ModelUnusable(
+                "depth.ppd: no model is named",
+                "Give --model FOLDER; imgtool train depth.ppd -o FOLDER makes one",
+            )
+        super().open(params, runtime)
+
+    def backend(self, folder: Path) -> str:
+        """Always the same."""
+        return PPD
+
+    def options(self) -> Options:
+        """Size and steps."""
+        return Options(self.params.size, self.params.steps)
+
+    @classmethod
+    def check_models(cls, folder: Path) -> dict[str, object]:
+        """A net of random weights."""
+        from imgtool_defocus.tiny import save_ppd
+
+        return {"model": str(save_ppd(folder / "ppd"))}
