@@ -163,9 +163,16 @@ def test_results_of_two_settings_are_compared_in_pairs(imgtool: Any) -> None:
     assert whole["win"] + whole["tie"] + whole["loss"] == 6
     # Luck only ever adds red: the seeds are the same.
     assert whole["loss"] == 0
+    apart = found["distance"]
+    results = [json.loads(Path(name).read_text())["distance"] for name in ("a.json", "b.json")]
+    assert apart["change"] == pytest.approx(results[1]["value"] - results[0]["value"])
+    assert apart["low"] < apart["change"] < apart["high"]
     same = json.loads(imgtool("bench", "compare", "a.json", "a.json", "--json")[1])
-    assert all((f["change"], f["low"] or 0, f["clear"]) == (0, 0, False) for f in same["figures"])
-    assert "win/tie/loss" in imgtool("bench", "compare", "a.json", "b.json")[1]
+    every = [*same["figures"], same["distance"]]
+    assert all((f["change"], f["low"] or 0, f["clear"]) == (0, 0, False) for f in every)
+    out = imgtool("bench", "compare", "a.json", "b.json")[1]
+    assert "win/tie/loss" in out
+    assert "less is better" in out
 
 
 def test_results_that_do_not_go_together_are_refused(imgtool: Any) -> None:
@@ -175,7 +182,8 @@ def test_results_that_do_not_go_together_are_refused(imgtool: Any) -> None:
     for other, said in (("b.json", "different suites"), ("c.json", "of the same prompt and seed")):
         status, _, err = imgtool("bench", "compare", "a.json", other)
         assert (status, said in err) == (2, True), err
-    assert imgtool("bench", "compare", "a.json", "c.json", "--partial")[0] == 0
+    status, out, _ = imgtool("bench", "compare", "a.json", "c.json", "--partial", "--json")
+    assert (status, json.loads(out)["distance"]) == (0, None)
     Path("d.json").write_text('{"schema": "imgtool.bench/1", "suite": {}}')
     status, _, err = imgtool("bench", "compare", "a.json", "d.json")
     assert (status, "no usable 'subject'" in err) == (2, True)

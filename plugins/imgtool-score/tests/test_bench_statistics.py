@@ -12,12 +12,14 @@ from scipy import stats
 from imgtool_score.suites import agreement
 from imgtool_score.suites.bootstrap import (
     Clusters,
+    mean_interval,
     of_prompts,
     over_prompts,
     over_seeds,
     percentile,
 )
 from imgtool_score.suites.choosing import agreement_of_sets, choose
+from imgtool_score.suites.distance import distance_to
 
 H = np.array([3.0, 3.0, 2.0, 1.0, 0.0])
 M = np.array([0.9, 0.7, 0.8, 0.2, 0.4])
@@ -129,6 +131,21 @@ def test_any_figure_of_prompts_is_drawn_alike_from_the_same_seed() -> None:
     drawn = of_prompts(mean, 50, 200)
     assert 17 < drawn.min() < 24.5 < drawn.max() < 32
     np.testing.assert_array_equal(drawn, of_prompts(mean, 50, 200))
+
+
+def test_distances_to_one_truth_pair_by_their_draws() -> None:
+    rng = np.random.default_rng(4)
+    truth, one = rng.normal(size=(300, 3)), rng.normal(0.5, 1.5, (60, 3))
+    items = [str(at // 2) for at in range(60)]
+    found = [distance_to(one + shift, truth, items) for shift in (0.0, 0.1)]
+    a, b = (np.array(each["draws"]) for each in found if each is not None)
+    assert np.std(b - a) < 0.4 * np.std(a)
+
+
+def test_a_mean_has_the_interval_of_its_draws() -> None:
+    found = mean_interval([0.0, 1.0, 1.0, 1.0, 0.0, 1.0])
+    assert (found.low, found.value, found.high) == pytest.approx((1 / 3, 2 / 3, 1.0))
+    assert np.isnan(mean_interval([0.0, 1.0]).low)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -128,6 +128,12 @@ def percentile(
     return Interval(value, float(low), float(high))
 
 
+def mean_interval(values: Sequence[float]) -> Interval:
+    """The mean of one value a prompt, with its percentile interval over prompts."""
+    clusters = Clusters(tuple(np.array([v]) for v in values), np.zeros(len(values), int))
+    return percentile(clusters.figure, over_prompts(clusters), len(values))
+
+
 def spread(value: float, figures: np.ndarray) -> Interval:
     """`value` with its bootstrap standard error, times 1.96, to either side.
 

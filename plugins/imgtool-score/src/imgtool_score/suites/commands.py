@@ -124,16 +124,16 @@ def _write_sheet(path: Path, done: Judged) -> None:
 
 
 def _compare(a: Path, b: Path, as_json: bool, partial: bool) -> None:
-    from imgtool_score.suites.comparing import compare, document
+    from imgtool_score.suites.comparing import compare, compare_distances, document
     from imgtool_score.suites.results import read_results
     from imgtool_score.suites.showing import show_comparison
 
     one, two = read_results(a), read_results(b)
-    differences = compare(one, two, partial)
+    differences, distance = compare(one, two, partial), compare_distances(one, two)
     if as_json:
-        click.echo(json.dumps(document(one, two, differences), sort_keys=True))
+        click.echo(json.dumps(document(one, two, differences, distance), sort_keys=True))
     else:
-        show_comparison(one, two, differences)
+        show_comparison(one, two, differences, distance)
 
 
 def _subset(

@@ -1,4 +1,7 @@
-"""Two results side by side: differences with paired intervals, and who wins on how many prompts."""
+"""Two results side by side: differences with paired intervals, and who wins on how many prompts.
+
+Equal seeds draw the same prompts for both: that is what pairs them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgtool.api import BadParams
-from imgtool_score.suites.bootstrap import Interval, over_prompts, percentile
+from imgtool_score.suites.bootstrap import Interval, over_prompts, percentile, spread
 from imgtool_score.suites.figures import clusters_by_figure
 
 if TYPE_CHECKING:
@@ -22,24 +25,19 @@ TIE = 1e-9
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One figure of two results.
+class Change:
+    """One number of two results.
 
     Attributes
     ----------
-    a, b : the figures themselves.
+    a, b : the numbers themselves.
     change : b - a, with the interval of the same draws of prompts for both.
-    win, tie, loss : prompts on which b scores more, the same, less: by the mean over their seeds.
     """
 
     name: str
-    about: str
     a: float
     b: float
     change: Interval
-    win: int
-    tie: int
-    loss: int
 
     @property
     def is_clear(self) -> bool:
@@ -51,6 +49,21 @@ class Difference:
         interval = self.change.as_json()
         change = interval.pop("value")
         return {**vars(self), **interval, "change": change, "clear": self.is_clear}
+
+
+@dataclass(frozen=True)
+class Difference(Change):
+    """One figure of two results.
+
+    Attributes
+    ----------
+    win, tie, loss : prompts on which b scores more, the same, less: by the mean over their seeds.
+    """
+
+    about: str
+    win: int
+    tie: int
+    loss: int
 
 
 def compare(a: Results, b: Results, partial: bool = False) -> list[Difference]:
@@ -72,22 +85,36 @@ def compare(a: Results, b: Results, partial: bool = False) -> list[Difference]:
     for name, (about, one) in clusters_by_figure(rows_a, rule).items():
         two = found_b[name][1]
         change = (two.figure - one.figure) * rule.scale
-        # The same seed draws the same prompts for both.
         drawn = (over_prompts(two) - over_prompts(one)) * rule.scale
         wins = np.array([q.mean() - p.mean() for p, q in zip(one.values, two.values, strict=True)])
         differences.append(
             Difference(
                 name,
-                about,
                 one.figure * rule.scale,
                 two.figure * rule.scale,
                 percentile(change, drawn, len(one.values)),
+                about,
                 int((wins > TIE).sum()),
                 int((np.abs(wins) <= TIE).sum()),
                 int((wins < -TIE).sum()),
             )
         )
     return differences
+
+
+def compare_distances(a: Results, b: Results) -> Change | None:
+    """The Fréchet distances to one truth, of which less is better; None: one result has none.
+
+    Results of which one has more pictures are not compared: the distance shrinks with their number.
+    """
+    one, two = a.distance, b.distance
+    if one is None or two is None or _keys(a.rows) != _keys(b.rows):
+        return None
+    if not (one.get("draws") and two.get("draws")):
+        return None
+    drawn = np.subtract(two["draws"], one["draws"])
+    change = spread(two["value"] - one["value"], drawn)
+    return Change("frechet", one["value"], two["value"], change)
 
 
 def _require_alike(a: Results, b: Results) -> None:
@@ -116,7 +143,7 @@ def _paired(
     a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], partial: bool
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
     """Rows of both by prompt and seed, in one order."""
-    keyed = [{(row["item"], row["draw"]): row for row in rows} for rows in (a, b)]
+    keyed = [dict(zip(_keys(rows), rows, strict=True)) for rows in (a, b)]
     shared = [key for key in keyed[0] if key in keyed[1]]
     if not shared or (not partial and len(shared) != max(map(len, keyed))):
         raise BadParams(
@@ -127,7 +154,13 @@ def _paired(
     return [keyed[0][key] for key in shared], [keyed[1][key] for key in shared]
 
 
-def document(a: Results, b: Results, differences: Sequence[Difference]) -> dict[str, Any]:
+def _keys(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    return [(row["item"], row["draw"]) for row in rows]
+
+
+def document(
+    a: Results, b: Results, differences: Sequence[Difference], distance: Change | None
+) -> dict[str, Any]:
     """What `--json` prints."""
     return {
         "schema": SCHEMA,
@@ -135,4 +168,5 @@ def document(a: Results, b: Results, differences: Sequence[Difference]) -> dict[
         "a": a.name,
         "b": b.name,
         "figures": [difference.as_json() for difference in differences],
+        "distance": None if distance is None else distance.as_json(),
     }

@@ -21,7 +21,7 @@ DRAWS = 100
 def distance_to(
     features: np.ndarray, truth: np.ndarray, items: Sequence[str]
 ) -> dict[str, Any] | None:
-    """The distance with its interval, as JSON values; None of fewer than two prompts.
+    """The distance with its interval and draws, as JSON values; None of fewer than two prompts.
 
     It shrinks as pictures grow in number: compare it at equal numbers alone.
 
@@ -39,8 +39,8 @@ def distance_to(
         rows = np.concatenate([members[at] for at in chosen])
         return frechet_distance(gaussian(Moments.of(features[rows])), reference)
 
-    found = value(range(len(members)))
-    interval = spread(found, of_prompts(value, len(members), DRAWS))
+    drawn = of_prompts(value, len(members), DRAWS)
+    interval = spread(value(range(len(members))), drawn)
     return {
         "value": interval.value,
         "low": max(0.0, interval.low),
@@ -48,4 +48,5 @@ def distance_to(
         "pictures": len(features),
         "truth": len(truth),
         "features": features.shape[1],
+        "draws": drawn.tolist(),
     }

@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from imgtool_score.suites.comparing import Difference
+    from imgtool_score.suites.comparing import Change, Difference
     from imgtool_score.suites.results import Results
 
 
@@ -68,20 +68,26 @@ def _bounds(low: float | None, high: float | None, as_share: bool) -> str:
     return f"[{_said(low, as_share)}, {_said(high, as_share)}]"
 
 
-def show_comparison(a: Results, b: Results, differences: Sequence[Difference]) -> None:
-    """A table with one line a figure."""
+def show_comparison(
+    a: Results, b: Results, differences: Sequence[Difference], distance: Change | None
+) -> None:
+    """A table with one line a figure, and the distances at the end."""
     as_share = _is_share(a)
     click.echo(f"A  {a.name}\nB  {b.name}")
-    head = f"{'figure':12} {'A':>8} {'B':>8} {'B - A':>8}  {'95 % of B - A':20} win/tie/loss"
-    click.echo(head)
+    click.echo(f"{'figure':12} {'A':>8} {'B':>8} {'B - A':>8}  {'95 % of B - A':20} win/tie/loss")
     for item in differences:
-        values = [_said(value, as_share) for value in (item.a, item.b, item.change.value)]
-        interval = item.change.as_json()
-        bounds = _bounds(interval["low"], interval["high"], as_share)
-        click.echo(
-            f"{item.name:12} {values[0]:>8} {values[1]:>8} {values[2]:>8}  {bounds:20} "
-            f"{item.win}/{item.tie}/{item.loss}{'  clear' if item.is_clear else ''}"
-        )
+        counts = f"{item.win}/{item.tie}/{item.loss}"
+        click.echo(_change_line(item, as_share, counts))
+    if distance is not None:
+        click.echo(_change_line(distance, False, "less is better"))
+
+
+def _change_line(item: Change, as_share: bool, note: str) -> str:
+    a, b, change = (_said(value, as_share) for value in (item.a, item.b, item.change.value))
+    interval = item.change.as_json()
+    bounds = _bounds(interval["low"], interval["high"], as_share)
+    clear = "  clear" if item.is_clear else ""
+    return f"{item.name:12} {a:>8} {b:>8} {change:>8}  {bounds:20} {note}{clear}"
 
 
 def show_subset(chosen: Mapping[str, Any]) -> None:
