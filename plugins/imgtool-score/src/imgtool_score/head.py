@@ -96,13 +96,19 @@ def check_origin(runtime: Runtime, ref: str, clip_ref: str) -> None:
     told = json.loads(config.read_text(encoding="utf-8")).get("clip") if config.is_file() else None
     if told is None:
         return
-    with weights_in(runtime.model(clip_ref, "image-text-similarity").path).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != told:
+    if weights_digest(runtime.model(clip_ref, "image-text-similarity").path) != told:
         raise ModelUnusable(
             f"the head {ref!r} was trained over another CLIP than {clip_ref!r}",
             f"Its config.json tells weights of SHA-256 {told[:16]}…",
         )
+
+
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a model's weights, of all its files by name where it is a folder."""
+    digest = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(path.glob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def weights_in(path: Path) -> Path:

@@ -27,6 +27,11 @@ TextTower = Annotated[
     Help("Folder of the text tower; the shipped one if empty."),
     PathTo("a CLIPModel folder"),
 ]
+Autoencoder = Annotated[
+    str,
+    Help("Folder of the autoencoder; the shipped one if empty."),
+    PathTo("an AutoencoderKL folder"),
+]
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,7 @@ class GeneratorParams(TrainParams):
 
     budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "2h"
     clip: TextTower = ""
-    vae: Annotated[
-        str,
-        Help("Folder of the autoencoder; the shipped one if empty."),
-        PathTo("an AutoencoderKL folder"),
-    ] = ""
+    vae: Autoencoder = ""
     start: Annotated[
         str, Help("Go on from this pipeline's net; 'shipped' means tabletop's own.")
     ] = ""
@@ -95,6 +96,18 @@ class TurboParams(ModelParams):
         str,
         Help("Folder of the generator to distil; the shipped one if empty."),
         PathTo("a StableDiffusionPipeline folder"),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class MmditParams(ModelParams):
+    """Parameters of `train.tabletop/mmdit`."""
+
+    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "2h"
+    clip: TextTower = ""
+    vae: Autoencoder = ""
+    start: Annotated[
+        str, Help("Go on from this pipeline's net; 'shipped' means tabletop/mmdit's own.")
     ] = ""
 
 
@@ -334,6 +347,30 @@ class TrainTurbo(_SharingTrainer[TurboParams]):
             seed=params.seed, budget=budget_of(params), batch=4 if params.smoke else 32
         )
         train_turbo(settings, bank, teacher, clip, out_dir, work_dir, report)
+
+
+class TrainMmdit(_SharingTrainer[MmditParams]):
+    """`tabletop/mmdit`."""
+
+    id = "train.tabletop/mmdit"
+    summary = "Train the generator with joint attention: a StableDiffusion3Pipeline at 64×64."
+    task = "text-to-image"
+    broad = False
+
+    def train(self, params: MmditParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+        """See `imgtool_tabletop.training.mmdit`."""
+        from imgtool_tabletop.training.mmdit import MmditTraining, train_mmdit
+
+        clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
+        vae = Path(params.vae) if params.vae else WEIGHTS / "tabletop" / "vae"
+        start = WEIGHTS / "mmdit" if params.start == "shipped" else params.start
+        settings = MmditTraining(
+            seed=params.seed,
+            budget=budget_of(params),
+            batch=4 if params.smoke else 64,
+            start=f"{start}/transformer" if start else "",
+        )
+        train_mmdit(settings, bank, vae, clip, out_dir, work_dir, report)
 
 
 class _TrainLora(_SharingTrainer[LoraParams]):

@@ -35,6 +35,13 @@ MODELS = (
         DRAWN,
     ),
     (
+        "tabletop/mmdit",
+        "mmdit",
+        "text-to-image",
+        "Solids on a table, 64×64, StableDiffusion3Pipeline with joint attention",
+        DRAWN,
+    ),
+    (
         "tabletop/clip",
         "clip",
         "image-text-similarity",
@@ -97,6 +104,7 @@ def imgtool_components() -> Iterable[Component]:
         ("train.tabletop/depth", "TrainDepth"),
         ("train.tabletop/aesthetic", "TrainAesthetic"),
         ("train.tabletop/turbo", "TrainTurbo"),
+        ("train.tabletop/mmdit", "TrainMmdit"),
         ("train.tabletop/lora-finish", "TrainFinish"),
         ("train.tabletop/lora-light", "TrainLight"),
         ("train.tabletop/lora-clutter", "TrainClutter"),

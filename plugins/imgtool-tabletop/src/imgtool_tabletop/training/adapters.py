@@ -35,10 +35,9 @@ def cut_rank(unet: UNet2DConditionModel, rank: int) -> None:
             continue
         down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
         left, scales, right = torch.linalg.svd(up.flatten(1) @ down.flatten(1), full_matrices=False)
-        roots = scales[: len(down)].sqrt()
-        roots[rank:] = 0
-        down.copy_((roots[:, None] * right[: len(down)]).view_as(down))
-        up.copy_((left[:, : len(down)] * roots).view_as(up))
+        roots = scales[:rank].sqrt()
+        down.zero_().flatten(1)[: len(roots)] = roots[:, None] * right[:rank]
+        up.zero_().flatten(1)[:, : len(roots)] = left[:, :rank] * roots
 
 
 def write_adapter(unet: UNet2DConditionModel, folder: Path, rank: int) -> None:

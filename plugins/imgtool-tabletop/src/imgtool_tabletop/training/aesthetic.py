@@ -177,8 +177,9 @@ def write_heads(heads: Heads, clip_dir: Path, out_dir: Path) -> None:
 
 
 def clip_digest(clip_dir: Path) -> str:
-    """SHA-256 of the weights whose vectors a head was trained on."""
-    return hashlib.sha256((clip_dir / "model.safetensors").read_bytes()).hexdigest()
+    """SHA-256 of the weights, all files by name, whose vectors a head was trained on."""
+    files = sorted(clip_dir.glob("*.safetensors"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def load_heads(folder: Path) -> Heads:
