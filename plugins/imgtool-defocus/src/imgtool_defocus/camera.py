@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from imgtool_defocus.exif import Taken
+    from imgtool_defocus.lens_stage import LensParams
     from imgtool_defocus.stage import ThinLensParams
 
 T = TypeVar("T")
@@ -24,10 +25,10 @@ ASPECT = (3, 2)
 """Of a picture that is not there yet."""
 
 
-def series_of(
-    params: ThinLensParams, taken: Taken, size: Sequence[int]
-) -> tuple[list[Camera], dict[str, str]]:
-    """A camera for each picture that parameters ask of a row, and where its values are from.
+def camera_of(
+    params: LensParams, taken: Taken, size: Sequence[int]
+) -> tuple[Camera, dict[str, str]]:
+    """The camera that parameters and a picture describe, not focused yet, and which told what.
 
     Parameters
     ----------
@@ -35,33 +36,9 @@ def series_of(
 
     Raises
     ------
-    BadParams : one of them means nothing, or a series is asked of both aperture and focus.
-    """
-    one, origin = camera_of(params, taken, size)
-    if params.f_numbers and params.rack:
-        raise BadParams("--f-numbers and --rack are two series", "Give one of them")
-    if params.f_numbers:
-        series = [replace(one, f_number=f_number) for f_number in params.f_numbers]
-        return series, {**origin, "f_number": GIVEN}
-    if params.rack:
-        distances = _read("rack", rack_of, params.rack)
-        if min(distances) * 1000.0 <= one.focal_mm:
-            raise BadParams(f"--rack {params.rack} begins nearer than the focal length")
-        return [replace(one, focus=Focus(metres)) for metres in distances], origin
-    return [one], origin
-
-
-def camera_of(
-    params: ThinLensParams, taken: Taken, size: Sequence[int]
-) -> tuple[Camera, dict[str, str]]:
-    """The camera that parameters and a picture describe, and which of them told what.
-
-    Raises
-    ------
     BadParams : one of them means nothing.
     """
     near_m, far_m = _read("near", metres_of, params.near), _read("far", metres_of, params.far)
-    focus = _read("focus-at", focus_of, params.focus_at)
     if not near_m < far_m:
         raise BadParams(f"--near {params.near} is not nearer than --far {params.far}")
     given_mm = None
@@ -72,17 +49,14 @@ def camera_of(
     # A telephone's sensor behind a lens that somebody names would be no camera at all.
     told = taken.diagonal_mm if focal_from == TOLD else None
     sides = _sides(told, size) if told else None
-    f_number, f_from = _first(params.f_number, taken.f_number, F_NUMBER)
+    # A series is over the camera's apertures, whatever its own is.
+    given_f = params.f_numbers[0] if params.f_numbers else params.f_number
+    f_number, f_from = _first(given_f, taken.f_number, F_NUMBER)
     sensor_mm, sensor_from = _first(given_sensor, sides, SENSORS["full-frame"])
-    if focus.metres is not None and focus.metres * 1000.0 <= focal_mm:
-        raise BadParams(
-            f"--focus-at {params.focus_at} is nearer than the focal length, {focal_mm:g} mm",
-            "Give a greater distance, or a shorter --focal-length",
-        )
     camera = Camera(
         focal_mm=focal_mm,
         f_number=f_number,
-        focus=focus,
+        focus=Focus(),
         sensor_mm=sensor_mm,
         near_m=near_m,
         far_m=far_m,
@@ -91,6 +65,39 @@ def camera_of(
         aperture=Aperture(params.blades, params.blade_rotation, params.blade_curvature),
     )
     return camera, {"focal_mm": focal_from, "f_number": f_from, "sensor_mm": sensor_from}
+
+
+def focuses_of(params: ThinLensParams, focal_mm: float) -> list[Focus]:
+    """Where parameters put the focus, for each picture of a rack.
+
+    Raises
+    ------
+    BadParams : they mean nothing, are nearer than the focal length, or ask for two series.
+    """
+    focus = _read("focus-at", focus_of, params.focus_at)
+    if focus.metres is not None and focus.metres * 1000.0 <= focal_mm:
+        raise BadParams(
+            f"--focus-at {params.focus_at} is nearer than the focal length, {focal_mm:g} mm",
+            "Give a greater distance, or a shorter --focal-length",
+        )
+    if not params.rack:
+        return [focus]
+    if params.f_numbers:
+        raise BadParams("--f-numbers and --rack are two series", "Give one of them")
+    distances = _read("rack", rack_of, params.rack)
+    if min(distances) * 1000.0 <= focal_mm:
+        raise BadParams(f"--rack {params.rack} begins nearer than the focal length")
+    return [Focus(metres) for metres in distances]
+
+
+def series_of(params: LensParams, camera: Camera, focuses: Sequence[Focus]) -> list[Camera]:
+    """`camera` at each focus and at each aperture that parameters ask for."""
+    apertures = params.f_numbers or (camera.f_number,)
+    return [
+        replace(camera, focus=focus, f_number=f_number)
+        for focus in focuses
+        for f_number in apertures
+    ]
 
 
 def _first(given: T | None, told: T | None, default: T) -> tuple[T, str]:

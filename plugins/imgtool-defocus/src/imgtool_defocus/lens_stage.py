@@ -1,0 +1,196 @@
+"""What stages share that take a picture through a lens; they differ in what they focus on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+
+from imgtool.api import (
+    COC,
+    DEPTH,
+    DEPTH_KIND,
+    EXIF,
+    IMAGE,
+    BadParams,
+    Bounds,
+    Choices,
+    Failure,
+    Field,
+    Help,
+    Kind,
+    Stage,
+    optional,
+)
+from imgtool_defocus.units import SENSORS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
+
+    from imgtool.api import Batch, Row, Runtime
+    from imgtool_defocus.lens import LensModel
+    from imgtool_defocus.thinlens import Exposure, Scene
+    from imgtool_defocus.units import Focus
+
+    Shot: TypeAlias = tuple[object, ...]
+
+FACTS = Field("defocus", Kind.RECORD, summary="Every value of the lens, its focus and its range.")
+COMPONENT = "lens"
+
+
+@dataclass(frozen=True)
+class LensParams:
+    """Parameters of every stage with a lens."""
+
+    f_number: Annotated[
+        float | None,
+        Help("F-number; smaller blurs more; none: that of the EXIF, else 2.8."),
+        Bounds(0.5, 128),
+    ] = None
+    f_numbers: Annotated[
+        tuple[float, ...], Help("F-numbers of a series: a picture for each."), Bounds(0.5, 128)
+    ] = ()
+    focal_length: Annotated[
+        str, Help("Focal length, such as 85mm; empty: that of the EXIF, else 50mm.")
+    ] = ""
+    sensor: Annotated[
+        str,
+        Help("Sensor: a name, WxHmm or crop=1.5; empty: that of the EXIF, else full-frame."),
+        Choices(tuple(SENSORS), closed=False),
+    ] = ""
+    near: Annotated[str, Help("Nearest depth of a map that is not in metres.")] = "1m"
+    far: Annotated[str, Help("Farthest depth of a map that is not in metres.")] = "20m"
+    lens_model: Annotated[
+        str,
+        Help("How to render."),
+        Choices(("layered", "scatter", "gather", "trace"), closed=False),
+    ] = "layered"
+    blades: Annotated[int, Help("Blades of the aperture; under 3: a circle."), Bounds(0, 32)] = 0
+    blade_rotation: Annotated[float, Help("Turn of the blades, degrees."), Bounds(-360, 360)] = 0.0
+    blade_curvature: Annotated[float, Help("0: straight blades; 1: a circle."), Bounds(0, 1)] = 0.0
+    highlight_boost: Annotated[
+        float, Help("Stops by which clipped lights were brighter than white."), Bounds(0, 10)
+    ] = 0.0
+    max_coc: Annotated[
+        float, Help("Widest blur disc, percent of the picture's width."), Bounds(0, 100)
+    ] = 25.0
+
+
+P = TypeVar("P", bound=LensParams)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a stage focuses on.
+
+    Attributes
+    ----------
+    focuses : one for each picture of a rack. scene : as the lens takes it.
+    facts : to be told. columns : what else is produced, in the order of the declaration.
+    """
+
+    focuses: Sequence[Focus]
+    scene: Scene
+    facts: Mapping[str, object] = field(default_factory=dict)
+    columns: tuple[object, ...] = ()
+
+
+class LensStage(Stage[P]):
+    """A sharp picture as a lens of real units would have taken it.
+
+    What is not given is taken from the picture's EXIF, and what was used is written there.
+
+    Depth without `depth_kind` is in metres where it exceeds 1; else it runs from `near` to `far`.
+    """
+
+    consumes = (IMAGE, DEPTH, optional(DEPTH_KIND), optional(EXIF))
+    produces: ClassVar[tuple[Field, ...]] = (IMAGE, COC, FACTS, EXIF)
+
+    model: LensModel
+
+    def open(self, params: P, runtime: Runtime) -> None:
+        """Read what was written in words, and find the lens model.
+
+        Raises
+        ------
+        BadParams : a value means nothing, or the focus is nearer than the focal length.
+        UnknownComponent : no plugin has this lens model.
+        """
+        from imgtool_defocus.camera import ASPECT, camera_of
+        from imgtool_defocus.exif import Taken
+
+        self.params, self.runtime = params, runtime
+        camera_of(params, Taken(), ASPECT)
+        self.model = runtime.component(COMPONENT, params.lens_model)  # type: ignore[assignment]
+
+    @abstractmethod
+    def aim(self, scene: Scene, focal_mm: float) -> Aim:
+        """What a lens of `focal_mm` focuses on in `scene`.
+
+        Raises
+        ------
+        BadParams, ValueError : nothing that it can be focused on.
+        """
+
+    def process(self, batch: Batch) -> Batch:
+        """The picture through the lens, its blur discs, and what was used and found.
+
+        A series makes each row as many children.
+        """
+        taken: list[Any] = []
+        odd: dict[str, Failure] = {}
+        for row in batch:
+            try:
+                taken.append(self.runtime.halving(self._taken, [row], 1)[0])
+            except (ValueError, BadParams) as err:
+                odd[row.id] = Failure(self.id, "RowError", str(err))
+        done = batch.fail(odd)
+        children = done.expand([len(shots) for shots in taken])
+        shots = list(itertools.chain.from_iterable(taken))
+        names = (field.name for field in self.produces)
+        return children.with_columns(
+            **{name: [shot[at] for shot in shots] for at, name in enumerate(names)}
+        )
+
+    def _taken(self, rows: Sequence[Row]) -> list[list[Shot]]:
+        return [self._series(row) for row in rows]
+
+    def _series(self, row: Row) -> list[Shot]:
+        import numpy as np
+        import torch
+
+        from imgtool_defocus.camera import camera_of, series_of
+        from imgtool_defocus.exif import taken_with, with_lens
+        from imgtool_defocus.thinlens import scene_of, take
+
+        device = self.runtime.torch_device
+        image, depth = (
+            torch.tensor(row[name], dtype=torch.float32, device=device)
+            for name in ("image", "depth")
+        )
+        kind = str(row.values.get(DEPTH_KIND.name) or "")
+        old = row.values.get(EXIF.name)
+        exif = old.tobytes() if isinstance(old, np.ndarray) else b""
+        camera, origin = camera_of(self.params, taken_with(exif), image.shape[1::-1])
+        with torch.inference_mode():
+            scene = scene_of(camera, image.permute(2, 0, 1) / 255.0, depth, kind)
+            aim = self.aim(scene, camera.focal_mm)
+            cameras = series_of(self.params, camera, aim.focuses)
+            shots = [take(one, self.model, aim.scene) for one in cameras]
+        diagonal_mm = math.hypot(*camera.sensor_mm)
+        facts = {**aim.facts, "from": origin}
+        return [
+            (*_arrays(shot, facts, with_lens(exif, shot.lens, diagonal_mm)), *aim.columns)
+            for shot in shots
+        ]
+
+
+def _arrays(shot: Exposure, facts: dict[str, object], exif: bytes) -> Shot:
+    import numpy as np
+
+    image = shot.code.mul(255.0).round().byte().permute(1, 2, 0)
+    block = np.frombuffer(exif, dtype=np.uint8)
+    return image.cpu().numpy(), shot.coc.cpu().numpy(), {**shot.facts, **facts}, block
