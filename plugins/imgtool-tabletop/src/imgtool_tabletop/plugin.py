@@ -141,6 +141,8 @@ def imgtool_components() -> Iterable[Component]:
     for kind, attribute, summary in (
         ("training-loops", "Loops", "Training loops that resume, with logs and plots"),
         ("picture-pairs", "picture_pairs", "Sharp pictures and small ones of the same thing"),
+        ("photographs", "photographs", "Pictures through lenses of deep or shallow focus"),
+        ("subjects", "subjects", "Scenes, and where along the axis their solids are"),
         ("picture-depths", "picture_depths", "Pictures of scenes with their exact depth"),
     ):
         yield Component(kind, "tabletop", f"imgtool_tabletop.shared:{attribute}", summary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -104,3 +104,48 @@ def picture_depths(
         return quantised(render(scenes, size)), measure(gather(scenes), size).depth
 
     return seen
+
+
+def photographs(
+    aperture: str, *, size: int, seed: int, lens_points: int
+) -> Callable[[int], Mapping[str, Tensor | str]]:
+    """A component of the kind `photographs`: from a number to the layers of a photograph.
+
+    They and the parameters are those of `data.tabletop/defocus`; `aperture` is `deep` or `shallow`.
+    """
+    from imgtool_tabletop.views.defocus import Defocus
+    from imgtool_tabletop.views.params import DefocusParams
+
+    view = Defocus(DefocusParams(size=size, seed=seed, aperture=aperture, lens_points=lens_points))  # type: ignore[arg-type] # checked by whoever asks
+    return lambda index: view.example(index).values
+
+
+def subjects(*, size: int, seed: int, held_out: bool) -> Callable[[int], Mapping[str, Tensor]]:
+    """A component of the kind `subjects`: from a number to a scene and what is in it.
+
+    `image`, [3, S, S] uint8, is all in focus; `depth`, [S, S], metres; `labels`, [S, S], k on solid
+    k - 1 and 0 elsewhere; `nearest_m` and `farthest_m`, [K], where along the axis each solid lies.
+    """
+    import torch
+
+    from imgtool_tabletop.training.bank import scene_at
+    from imgtool_tabletop.views.view import quantised
+    from imgtool_tabletop.world.batch import gather
+    from imgtool_tabletop.world.render import measure, render
+    from imgtool_tabletop.world.sample import BROAD
+
+    def subject(index: int) -> Mapping[str, Tensor]:
+        scene = scene_at(seed, index, BROAD, held_out=held_out)
+        truth = measure(gather([scene]), size)
+        body, count = truth.body[0], len(scene.solids)
+        axis = torch.tensor([scene.camera.project(solid.centre)[2] for solid in scene.solids])
+        radius = torch.tensor([solid.radius for solid in scene.solids])
+        return {
+            "image": quantised(render([scene], size)[0]),
+            "depth": truth.depth[0],
+            "labels": torch.where((body >= 0) & (body < count), body + 1, 0),
+            "nearest_m": axis - radius,
+            "farthest_m": axis + radius,
+        }
+
+    return subject
