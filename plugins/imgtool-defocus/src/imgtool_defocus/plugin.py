@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def imgtool_components() -> Iterable[Component]:
     """The stages, renderers by name for `lens_model`, what runs models of depth, and PLY."""
     yield Component("stage", "defocus.thinlens", "imgtool_defocus.stage:ThinLens")
+    yield Component("maker", "train.defocus.auto", "imgtool_defocus.auto.maker:TrainAuto")
     yield Component("stage", "depth.auto", "imgtool_defocus.depth_stage:Auto")
     yield Component("stage", "depth.ppd", "imgtool_defocus.ppd.stage:Ppd")
     yield Component("maker", "train.depth.ppd", "imgtool_defocus.ppd.maker:TrainPpd")
