@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from layers import hessian
+from layers import generator, hessian
 
 from imgtool_prune.factor import NotPositiveDefinite, damp
 
@@ -51,3 +51,14 @@ def test_a_matrix_far_from_positive_is_refused() -> None:
 def test_a_hessian_with_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         damp(torch.full((2, 2), torch.nan))
+
+
+def test_the_effective_rank_is_that_of_inputs_where_damping_is_small() -> None:
+    spread = torch.randn(12, 30, generator=generator(2), dtype=torch.float64)
+    matrix = spread.T @ hessian(12) @ spread
+    matrix[3], matrix[:, 3] = 0, 0
+    damped, heavy = damp(matrix, 1e-9), damp(matrix, 10.0)
+    whole = torch.trace(matrix @ heavy.inverse())
+
+    assert damped.effective_rank(float(damped.inverse().trace())) == pytest.approx(12, abs=0.01)
+    assert heavy.effective_rank(float(heavy.inverse().trace())) == pytest.approx(float(whole))

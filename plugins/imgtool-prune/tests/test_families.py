@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from imgtool_prune.architectures import linear_at, paths, without
+from imgtool_prune.costs import layout_flops, module_flops
 from imgtool_prune.layout import cuts, gone, removed_parameters, shrink
 from imgtool_prune.structured import heads_to_remove, neurons_to_remove
 
@@ -105,6 +106,20 @@ def test_taking_heads_and_neurons_out_is_the_same_as_silencing_them(family: str)
     sizes = [sum(p.numel() for p in net.parameters()) for net in (small, silenced)]
     removed = removed_parameters(silenced, cuts(silenced, units, layout))
     assert sizes[1] - sizes[0] == removed > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_operations_told_of_a_layout_are_those_of_the_smaller_net(family: str) -> None:
+    dense = nets.net(family)
+    units = nets.ADAPTERS[family]().structures(dense)
+    layout = some_removed(units)
+    small = deepcopy(dense)
+    shrink(small, units, layout)
+    cost = layout_flops(lambda *_, **__: nets.run(dense, family), dense, units)
+    counted = module_flops(lambda *_, **__: nets.run(small, family), small)[""]
+
+    assert cost(layout) == pytest.approx(counted)
+    assert 0 < counted < cost({})
 
 
 def test_the_recipe_of_sd3_spares_its_first_and_last_block() -> None:

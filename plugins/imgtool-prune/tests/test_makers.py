@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,7 @@ from imgtool.api import (
     UnknownComponent,
 )
 from imgtool.registry import Registry
+from imgtool_prune.calibration import Calibration
 from imgtool_prune.makers import (
     DsnotParams,
     MaskParams,
@@ -201,6 +205,34 @@ def test_a_second_run_of_other_settings_takes_no_notes_of_the_first(
     assert report["sparsity"] == 0.25
 
 
+def test_a_pruning_killed_without_warning_goes_on_to_the_same_bytes(
+    tiny_sd: Path, tmp_path: Path, prompts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = ObsParams(model=str(tiny_sd), prompts=prompts, **{**QUICK, "packages": 4})
+    make(PruneObs, params, tmp_path / "whole")
+    gather, runs = Calibration.gather, []
+
+    def counted(self: Calibration, wanted: Mapping[str, Any]) -> None:
+        runs.append(wanted)
+        if os.getpid() != parent and len(runs) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        gather(self, wanted)
+
+    monkeypatch.setattr(Calibration, "gather", counted)
+    parent = os.getpid()
+    child = multiprocessing.get_context("fork").Process(
+        target=make, args=(PruneObs, params, tmp_path / "slim")
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    shutil.rmtree(tmp_path / "slim")
+    make(PruneObs, params, tmp_path / "slim")
+
+    assert len(runs) == 2
+    assert files(tmp_path / "slim") == files(tmp_path / "whole")
+
+
 def test_a_model_may_bring_captions_and_say_how_it_is_run(tiny_sd: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     shutil.copytree(tiny_sd, own)
@@ -235,14 +267,15 @@ def test_weights_in_several_files_are_pruned_in_each(tiny_sd: Path, tmp_path: Pa
         ({"pattern": "2:4", "sparsity": 0.6}, "prunes 0.5 of the weights, not 0.6"),
         ({"pattern": "2:4", "allocation": "error"}, "leaves no choice"),
         ({"pattern": "structured", "allocation": "error"}, "no heads and neurons"),
-        ({"pattern": "2:5"}, r"layer '.*to_q': 16 columns are no multiple of 5"),
+        ({"pattern": "2:5", "block": 125}, r"layer '.*to_q': 16 columns are no multiple of 5"),
         ({"exclude": ("*",)}, "no layer is left"),
         ({"a_min": 2.0}, "give no weights"),
         ({"prompts": ""}, "brings no captions"),
         ({"sparsity_of": ("*.attn9.*=0.3",)}, r"no layer is like '\*\.attn9\.\*'"),
         ({"target": "half"}, "neither a size"),
         ({"target": "12MB", "sparsity": 0.5}, "finds the sparsity"),
-        ({"target": "12MB", "pattern": "2:4"}, "finds the sparsity"),
+        ({"target": "12MB", "pattern": "2:4"}, "leaves no choice of sparsity"),
+        ({"pattern": "2:4", "block": 6}, "block 6 is no multiple of 4"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(

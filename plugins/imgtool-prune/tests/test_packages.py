@@ -8,7 +8,7 @@ import pytest
 import torch
 from toy_pipe import UNITS, WIDTH, Denoiser, Pipe, noise, prompts
 
-from imgtool.api import ModelUnusable, StageFailed
+from imgtool.api import ModelUnusable, OutOfMemory, StageFailed
 from imgtool_prune.architectures import Unit, linear_at, paths, split, without
 from imgtool_prune.budget import Budget, expected_errors
 from imgtool_prune.calibration import Calibration, Trajectories
@@ -248,6 +248,39 @@ def test_a_wrapped_layer_is_refused() -> None:
     denoiser.second = Wrapped(WIDTH, WIDTH)
     with pytest.raises(ModelUnusable, match="'second' is Wrapped"):
         linear_at(denoiser, "second")
+
+
+def test_hessians_without_room_say_what_fits(tmp_path: Path) -> None:
+    class Large(Obs):
+        room = 2
+
+        def accumulator(self, width, device):
+            Large.room -= 1
+            if Large.room < 0:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            return super().accumulator(width, device)
+
+    with pytest.raises(OutOfMemory, match=r"take 1\.6e-06 GiB, and 1\.1e-06 fit") as caught:
+        pruner(tmp_path, Large()).run(split(UNITS, 1))
+    assert caught.value.hint.startswith("Try --packages 0 --memory 1.1e-06")
+
+
+def test_few_tokens_for_many_channels_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = pruner(tmp_path)
+    few = Calibration(run.calibration.pipe, run.denoiser, Trajectories(prompts(2), steps=1))
+    Pruner(run.solver, few, tmp_path).run(split(UNITS, 1))
+
+    assert "'first.out': 10 tokens for 12 channels" in caplog.text
+
+
+def test_layers_of_one_package_may_come_in_any_order(tmp_path: Path) -> None:
+    there = pruner(tmp_path / "there").run([UNITS])[0]
+    back = pruner(tmp_path / "back").run([UNITS[::-1]])[0]
+
+    assert there.keys() == back.keys()
+    assert all(weight.equal(back[name]) for name, weight in there.items())
 
 
 def test_memory_is_that_of_distinct_inputs() -> None:

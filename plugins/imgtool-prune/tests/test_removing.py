@@ -27,6 +27,7 @@ from imgtool_prune.makers import (
     PruneWanda,
     WeighedParams,
 )
+from imgtool_prune.structured import heads_to_remove
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -228,6 +229,36 @@ def test_layers_may_lose_a_share_of_their_own(models: Any, tmp_path: Path) -> No
     }
 
 
+@pytest.mark.parametrize("target", ["95%size", "95%FLOP"])
+def test_heads_and_neurons_go_until_a_cost_is_met(target: str, models: Any, tmp_path: Path) -> None:
+    params = L1Params(model=str(models["sd"]), target=target, multiple=1)
+    report = make(PruneL1, params, tmp_path / "slim")
+    found = report["target"]
+    state = load_file(tmp_path / "slim" / "unet" / "diffusion_pytorch_model.safetensors")
+
+    assert 0.93 < found["cost"] / found["dense_cost"] <= 0.95
+    assert 0 < found["sparsity"] < 0.95
+    if target.endswith("size"):
+        assert found["cost"] == sum(weight.nbytes for weight in state.values())
+
+
+def test_heads_and_neurons_go_as_far_as_a_loss_allows(models: Any, tmp_path: Path) -> None:
+    quick = {**QUICK, "sparsity": None, "multiple": 1, "count": 2, "held_out": 1}
+    params = ObsParams(model=str(models["sd"]), target="0.001%loss", **quick)
+    report = make(PruneObs, params, tmp_path / "slim")
+    found = report["target"]
+    losses = {float(sparsity): loss for sparsity, loss in found["losses"].items()}
+    heads = [part for layer in report["layers"] for part in layer["removed"].values()
+             if part["kind"] == "heads"]  # fmt: skip
+
+    assert losses[round(found["sparsity"], 6)] <= 1e-5 < max(losses.values())
+    assert heads
+    assert all(
+        part["original"] - part["kept"] == heads_to_remove(part["original"], found["sparsity"])
+        for part in heads
+    )
+
+
 def test_nothing_to_remove_leaves_the_model_as_it_is(models: Any, tmp_path: Path) -> None:
     report = make(PruneL1, L1Params(model=str(models["sd"]), sparsity=0.0), tmp_path / "slim")
 
@@ -252,7 +283,8 @@ def test_one_head_is_kept_with_a_warning(
         (PruneL1, L1Params(blocks="7:9"), "blocks '7:9' are none of 0:"),
         (PruneL1, L1Params(blocks="all"), "blocks 'all' are none of 0:"),
         (PruneL1, L1Params(sparsity=1.0), "not in"),
-        (PruneObs, ObsParams(pattern="structured", target="50%size"), "unstructured"),
+        (PruneL1, L1Params(target="99%loss"), "draws no pictures"),
+        (PruneL1, L1Params(target="1%size"), "cannot be met"),
     ],
 )
 def test_what_cannot_be_is_refused(

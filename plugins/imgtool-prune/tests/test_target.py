@@ -12,13 +12,14 @@ from imgtool.api import BadParams
 from imgtool_prune.architectures import paths, split
 from imgtool_prune.calibration import Calibration, Trajectories
 from imgtool_prune.choosing import Choice
+from imgtool_prune.costs import Costs
 from imgtool_prune.gathered import Gathered
 from imgtool_prune.loss import paired_error
 from imgtool_prune.methods import Dsnot, Obs, Wanda
 from imgtool_prune.packages import gather
 from imgtool_prune.patterns import Unstructured
 from imgtool_prune.pruning import Pruning
-from imgtool_prune.target import Costs, furthest, read_target, sparsity_for_cost
+from imgtool_prune.target import furthest, read_target, sparsity_for_cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +43,8 @@ def pruning(
     return Pruning(method or Obs(), choice, split(UNITS, 2), calibration, notes, spread)
 
 
-def both(share: float) -> dict[str, float]:
-    return {"a": share, "b": share}
+def cost(share: float) -> float:
+    return COSTS.at({"a": share, "b": share})
 
 
 @pytest.mark.parametrize(
@@ -77,17 +78,17 @@ def test_bisection_ends_on_the_side_that_holds() -> None:
 
 
 def test_the_least_sparsity_that_meets_a_cost_is_found() -> None:
-    sparsity = sparsity_for_cost(read_target("50%size"), COSTS, both)
+    found = sparsity_for_cost(read_target("50%size"), COSTS.dense, cost)
 
-    assert COSTS.at(both(sparsity)) == pytest.approx(500, abs=0.1)
-    assert COSTS.at(both(sparsity)) <= 500
+    assert found["cost"] == cost(found["sparsity"]) == pytest.approx(500, abs=0.1)
+    assert found["cost"] <= 500
     assert COSTS.at({"a": 0.5, "b": 0.0}) == 720
 
 
 @pytest.mark.parametrize("text", ["100%size", "2MB", "20%size"])
 def test_costs_that_cannot_be_met_are_refused(text: str) -> None:
     with pytest.raises(BadParams, match=r"cannot be met: .* pruning leaves 27 % at the least"):
-        sparsity_for_cost(read_target(text), COSTS, both)
+        sparsity_for_cost(read_target(text), COSTS.dense, cost)
 
 
 def test_paired_error_is_relative_to_the_spread_of_dense_latents() -> None:
@@ -101,11 +102,10 @@ def test_paired_error_is_relative_to_the_spread_of_dense_latents() -> None:
 @pytest.mark.parametrize("method", [Obs(), Wanda(), Dsnot()])
 def test_a_layer_met_again_gives_what_it_gave_first(method: Method, tmp_path: Path) -> None:
     run = pruning(tmp_path)
-    parts = (run.calibration.pipe, run.calibration.denoiser, run.calibration.trajectories)
-    first = gather(Gathered(*parts, tmp_path), method, UNITS[:1])
+    first = gather(Gathered(run.calibration, tmp_path), method, UNITS[:1])
     run.calibration.denoiser.second.weight.data.zero_()
     calls = run.calibration.denoiser.calls
-    again = Gathered(*parts, tmp_path)
+    again = Gathered(run.calibration, tmp_path)
     seen = gather(again, method, UNITS[:1])
 
     assert run.calibration.denoiser.calls == calls

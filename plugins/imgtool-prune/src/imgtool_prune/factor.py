@@ -55,13 +55,20 @@ class Damped:
         """H~^-1 [d, d]."""
         return torch.cholesky_inverse(self.lower).flip(0, 1).contiguous()
 
-    def facts(self) -> dict[str, float]:
-        """For the report."""
+    def facts(self, inverse_trace: float) -> dict[str, float]:
+        """For the report; `inverse_trace` is tr(H~^-1)."""
         return {
             "damping": self.damping,
             "damping_raised": self.retries,
             "dead_channels": int(self.dead.sum()),
+            "effective_rank": self.effective_rank(inverse_trace),
         }
+
+    def effective_rank(self, inverse_trace: float) -> float:
+        """tr(H H~^-1) of channels with input: how many the inputs decide, and not the damping."""
+        added = float(self.matrix.diagonal().mean()) * self.damping / (1 + self.damping)
+        dead = int(self.dead.sum())
+        return len(self.dead) - dead - added * (inverse_trace - dead / (1 + added))
 
 
 def damp(hessian: Tensor, damping: float = DAMPING) -> Damped:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imgtool.api import write_file
 from imgtool_prune.calibration import Calibration
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import nn
-
-    from imgtool_prune.calibration import Trajectories
     from imgtool_prune.statistics import Accumulator
 
 
@@ -26,10 +23,8 @@ class Gathered(Calibration):
     notes : folder with a file for each input, of this calibration alone.
     """
 
-    def __init__(
-        self, pipe: Any, denoiser: nn.Module, trajectories: Trajectories, notes: Path
-    ) -> None:
-        super().__init__(pipe, denoiser, trajectories)
+    def __init__(self, calibration: Calibration, notes: Path) -> None:
+        super().__init__(calibration.pipe, calibration.denoiser, calibration.trajectories)
         self.notes = notes
 
     def gather(self, wanted: Mapping[str, Accumulator]) -> None:

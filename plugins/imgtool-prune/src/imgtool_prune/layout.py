@@ -57,6 +57,11 @@ class Cut:
         """What stays of a bias [R]."""
         return bias if self.rows is None else bias[self.rows]
 
+    def kept(self, layer: nn.Linear) -> int:
+        """How many weights of `layer` stay."""
+        rows = layer.out_features if self.rows is None else len(self.rows)
+        return rows * (layer.in_features if self.columns is None else len(self.columns))
+
 
 def gone(part: Part, removed: Sequence[int]) -> Gone:
     """An entry of a layout."""
@@ -109,10 +114,9 @@ def removed_parameters(denoiser: nn.Module, found: Mapping[str, Cut]) -> int:
     removed = 0
     for path, cut in found.items():
         layer = linear_at(denoiser, path)
-        rows = layer.out_features if cut.rows is None else len(cut.rows)
-        columns = layer.in_features if cut.columns is None else len(cut.columns)
-        removed += layer.weight.numel() - rows * columns
-        removed += 0 if layer.bias is None else layer.out_features - rows
+        removed += layer.weight.numel() - cut.kept(layer)
+        if layer.bias is not None and cut.rows is not None:
+            removed += layer.out_features - len(cut.rows)
     return removed
 
 

@@ -41,6 +41,10 @@ class ModelParams:
     blocks: Annotated[
         str, Help("Prune these blocks alone, as FIRST:END in order of execution, from 0.")
     ] = ""
+    target: Annotated[
+        str,
+        Help("Find the sparsity: 12MB, 3GFLOP, 60%size, 60%FLOP, or at most 5%loss."),
+    ] = ""
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,6 @@ class MaskParams(ModelParams):
     pattern: Annotated[
         str, Help("unstructured, or N:M to keep N of every M neighbours, such as 2:4.")
     ] = "unstructured"
-    target: Annotated[
-        str,
-        Help("Find the sparsity: 12MB, 3GFLOP, 60%size, 60%FLOP, or at most 5%loss."),
-    ] = ""
 
 
 @dataclass(frozen=True)

@@ -1,60 +1,44 @@
-"""From a maker's parameters to a folder: what is pruned, with which prompts, and the report."""
+"""From a maker's parameters to a folder: what is pruned, and in how many packages."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from imgtool.api import BadParams, InputEmpty, InputUnreadable, write_file
+from imgtool.api import BadParams, write_file
 from imgtool_prune.architectures import KIND, split
-from imgtool_prune.calibration import Calibration, Trajectories
+from imgtool_prune.calibration import Calibration
 from imgtool_prune.choosing import choose
-from imgtool_prune.layout import cuts, removed_parameters
-from imgtool_prune.makers import (
-    CalibratedParams,
-    MaskParams,
-    SparseGptParams,
-    StructureParams,
-    WeighedParams,
-)
-from imgtool_prune.packages import hessian_bytes
+from imgtool_prune.layout import cuts
+from imgtool_prune.makers import CalibratedParams, MaskParams, SparseGptParams, StructureParams
+from imgtool_prune.packages import GIB, hessian_bytes
 from imgtool_prune.parts import choose_parts
 from imgtool_prune.patterns import SemiStructured, Unstructured
-from imgtool_prune.pipeline import (
-    Source,
-    denoiser_of,
-    load_pipeline,
-    open_source,
-    skeleton,
-)
+from imgtool_prune.pipeline import denoiser_of, load_pipeline, open_source, skeleton
+from imgtool_prune.prompting import prompts_of
 from imgtool_prune.pruning import Masks
 from imgtool_prune.removal import Removal
-from imgtool_prune.target import read_target
-from imgtool_prune.weighting import Weighting
+from imgtool_prune.reporting import summed
+from imgtool_prune.target import Goal, read_target
 from imgtool_prune.writing import has_pruned_class, write_layout, write_pruned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from torch import nn
 
     from imgtool.api import Runtime
     from imgtool_prune.architectures import Unit
-    from imgtool_prune.layout import Cut
     from imgtool_prune.makers import ModelParams
     from imgtool_prune.methods import Method
-    from imgtool_prune.packages import Facts
+    from imgtool_prune.packages import Result
     from imgtool_prune.patterns import MaskPattern
-    from imgtool_prune.pruning import Result
+    from imgtool_prune.pipeline import Source
     from imgtool_prune.target import Target
-
-log = logging.getLogger("imgtool.prune")
-GIB = 2**30
 
 
 class Work(Protocol):
@@ -89,7 +73,8 @@ def prune_model(
     target = target_of(params)
     source, digest = open_source(params.model, runtime)
     trajectories, held_out = prompts_of(params, source, target)
-    work = work_of(method, params, source, target, held_out, runtime)
+    goal = None if target is None else Goal(target, source, held_out)
+    work = work_of(method, params, source, goal, runtime)
     pipe = load_pipeline(source, runtime)
     denoiser = denoiser_of(pipe, source)
     settings = {**asdict(params), "prompts": list(trajectories.prompts), "model_digest": digest}
@@ -112,8 +97,7 @@ def work_of(
     method: Method | Removal,
     params: ModelParams,
     source: Source,
-    target: Target | None,
-    held_out: Sequence[str],
+    goal: Goal | None,
     runtime: Runtime,
 ) -> Work:
     """What `params` ask for, checked as far as can be without weights.
@@ -128,10 +112,10 @@ def work_of(
     if isinstance(method, Removal):
         assert isinstance(params, StructureParams)
         check_layout(params, source)
-        return choose_parts(method, adapter.structures(shapes), params, params.multiple)
+        return choose_parts(method, adapter.structures(shapes), params, params.multiple, goal)
     assert isinstance(params, MaskParams)
     choice = choose(adapter.units(shapes), shapes, params, read_pattern(params))
-    return Masks(method, choice, source, target, held_out, spread_of(params))
+    return Masks(method, choice, goal, spread_of(params))
 
 
 def is_compact(params: ModelParams) -> bool:
@@ -177,11 +161,22 @@ def read_pattern(params: MaskParams) -> MaskPattern:
             f"pattern {params.pattern} prunes {share:g} of the weights, not {params.sparsity:g}",
             "Leave sparsity out",
         )
-    if isinstance(params, SparseGptParams) and params.allocation != "uniform":
+    if isinstance(params, SparseGptParams):
+        _check_groups(pattern, params)
+    return pattern
+
+
+def _check_groups(pattern: SemiStructured, params: SparseGptParams) -> None:
+    if params.allocation != "uniform":
         raise BadParams(
             f"pattern {params.pattern} leaves no choice between layers", "Leave allocation out"
         )
-    return pattern
+    if params.block % pattern.group:
+        raise BadParams(
+            f"block {params.block} is no multiple of {pattern.group}, the group of"
+            f" {params.pattern}",
+            f"Say --block {max(params.block // pattern.group, 1) * pattern.group}",
+        )
 
 
 def target_of(params: ModelParams) -> Target | None:
@@ -191,13 +186,15 @@ def target_of(params: ModelParams) -> Target | None:
     ------
     BadParams : it is none, contradicts another parameter, or cannot be measured.
     """
-    if not isinstance(params, MaskParams) or not params.target:
+    if not params.target:
         return None
     target = read_target(params.target)
-    if params.sparsity is not None or params.pattern != "unstructured":
+    if params.sparsity is not None:
+        raise BadParams(f"target {params.target!r} finds the sparsity", "Leave sparsity out")
+    if isinstance(params, MaskParams) and ":" in params.pattern:
         raise BadParams(
-            f"target {params.target!r} finds the sparsity of unstructured pruning",
-            "Leave sparsity and pattern out",
+            f"pattern {params.pattern} leaves no choice of sparsity to meet a target",
+            "Take the pattern unstructured, or leave target out",
         )
     if target.kind == "loss" and not isinstance(params, CalibratedParams):
         raise BadParams("this maker draws no pictures to measure a loss with", "Ask for a size")
@@ -209,76 +206,6 @@ def spread_of(params: ModelParams) -> float | None:
     if isinstance(params, SparseGptParams) and params.allocation == "error":
         return params.spread
     return None
-
-
-def prompts_of(
-    params: ModelParams, source: Source, target: Target | None
-) -> tuple[Trajectories, Sequence[str]]:
-    """How to calibrate, and held-out prompts for the loss that `target` asks for.
-
-    Raises
-    ------
-    InputEmpty, InputUnreadable, BadParams : no prompts, or weights that make no sense.
-    """
-    if not isinstance(params, CalibratedParams):
-        return Trajectories(prompts=()), ()
-    prompts = read_prompts(params, source)
-    held_out: Sequence[str] = ()
-    if target is not None and target.kind == "loss":
-        held_out = prompts[params.count :][: params.held_out]
-        if not held_out:
-            raise InputEmpty(
-                f"all {len(prompts)} prompts are calibrated with: none is left to measure a loss",
-                "Give more prompts, or a lower count",
-            )
-    elif len(prompts) < params.count:
-        log.warning("calibrating with all %d prompts", len(prompts))
-    return trajectories_of(params, source, prompts[: params.count]), held_out
-
-
-def trajectories_of(
-    params: CalibratedParams, source: Source, prompts: Sequence[str]
-) -> Trajectories:
-    """How to calibrate with `prompts`.
-
-    Raises
-    ------
-    BadParams : weights that make no sense.
-    """
-    weighed = params if isinstance(params, WeighedParams) else None
-    found = Trajectories(
-        prompts=prompts,
-        steps=params.steps or source.advice.get("steps"),
-        guidance=source.advice.get("guidance") if params.guidance is None else params.guidance,
-        batch=params.batch,
-        seed=params.seed,
-        weighting=Weighting(weighed.weighting) if weighed else Weighting.UNIFORM,
-        a_min=weighed.a_min if weighed else 1.0,
-        a_max=weighed.a_max if weighed else 1.0,
-    )
-    try:
-        found.weights(1)
-    except ValueError as err:
-        raise BadParams(f"a_min {found.a_min:g} and a_max {found.a_max:g} give no weights") from err
-    return found
-
-
-def read_prompts(params: CalibratedParams, source: Source) -> tuple[str, ...]:
-    """All prompts of the file, or of the model's own captions."""
-    file = Path(params.prompts) if params.prompts else source.folder / "captions.txt"
-    if not file.is_file():
-        raise BadParams(
-            f"model {params.model!r} brings no captions to calibrate with",
-            "Name a file with a prompt a line: prompts",
-        )
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as err:
-        raise InputUnreadable(f"{str(file)!r} is no text in UTF-8") from err
-    prompts = tuple(line.strip() for line in lines if line.strip())
-    if not prompts:
-        raise InputEmpty(f"{str(file)!r} holds no prompt")
-    return prompts
 
 
 def packages_of(
@@ -295,19 +222,3 @@ def packages_of(
         if max(hessian_bytes(denoiser, package) for package in packages) <= budget:
             return packages
     return split(units, len(units))
-
-
-def summed(denoiser: nn.Module, facts: Facts, taken: Mapping[str, Cut]) -> dict[str, Any]:
-    """The part of the report that counts; `taken` is what smaller layers have lost."""
-    zeros, targeted = (sum(layer[what] for layer in facts.layers) for what in ("zeros", "weights"))
-    parameters = sum(parameter.numel() for parameter in denoiser.parameters())
-    return {
-        "alphas": facts.alphas,
-        "layers": facts.layers,
-        "parameters": parameters,
-        "parameters_kept": parameters - removed_parameters(denoiser, taken),
-        "targeted_weights": targeted,
-        "zeros": zeros,
-        "sparsity": zeros / targeted if targeted else 0.0,
-        "warnings": ["LoRAs and ControlNets of the dense model do not fit"] if taken else [],
-    }

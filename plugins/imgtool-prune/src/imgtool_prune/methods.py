@@ -79,8 +79,10 @@ class Obs:
         """See `Method.prune`."""
         assert isinstance(seen, Hessian)
         damped = damp(seen.matrix(), self.damping)
-        pruned = prune_columns(weights, damped.upper(), damped.dead, patterns, self.block)
-        return Outcome([layer.weight for layer in pruned], damped.facts())
+        upper = damped.upper()
+        pruned = prune_columns(weights, upper, damped.dead, patterns, self.block)
+        facts = damped.facts(float(upper.square().sum()))
+        return Outcome([layer.weight for layer in pruned], facts)
 
     def curves(self, weights: Sequence[Tensor], seen: Hessian) -> list[ErrorCurve]:
         """How the relative error of each layer is expected to grow with its sparsity."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from imgtool.api import StageFailed, write_file
-from imgtool_prune.architectures import linear_at, paths
+from imgtool.api import OutOfMemory, StageFailed, write_file
+from imgtool_prune.architectures import linear_at
 from imgtool_prune.criteria import output_error
 from imgtool_prune.statistics import Hessian
 
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from imgtool_prune.architectures import Unit
     from imgtool_prune.calibration import Calibration
+    from imgtool_prune.layout import Layout
     from imgtool_prune.statistics import Accumulator
 
 log = logging.getLogger("imgtool.prune")
+GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,23 @@ class Facts:
 
     alphas: list[float]
     layers: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a pruning came to.
+
+    Attributes
+    ----------
+    weights : by their name in the denoiser's state.
+    found : for the report, what was asked for instead of a sparsity and what met it.
+    layout : heads and neurons whose columns are zero now.
+    """
+
+    weights: dict[str, Tensor]
+    facts: Facts
+    found: Mapping[str, Any] = field(default_factory=dict)
+    layout: Layout = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +96,7 @@ class Solver(Gatherer, Protocol):
     def solve(
         self, denoiser: nn.Module, unit: Unit, seen: dict[str, Accumulator]
     ) -> Iterator[Solved]:
-        """New weights of the layers of `unit`; `denoiser` stays as it is.
+        """New weights of layers of `unit` that change; `denoiser` stays as it is.
 
         Parameters
         ----------
@@ -122,9 +141,9 @@ class Pruner:
             if not file.is_file():
                 self._prune(package, number, file)
             state, found = _read(file)
-            for path in paths(package):
-                layer = linear_at(self.denoiser, path)
-                layer.weight.data.copy_(state[f"{path}.weight"])
+            for name, weight in state.items():
+                layer = linear_at(self.denoiser, name.removesuffix(".weight"))
+                layer.weight.data.copy_(weight)
             weights |= state
             facts = Facts(found.alphas, facts.layers + found.layers)
             log.info("package %d of %d: %d layers", number + 1, len(packages), len(found.layers))
@@ -157,15 +176,10 @@ def gather(
 
     Raises
     ------
+    OutOfMemory : there is no room for them.
     StageFailed : a layer saw no input, or one that is not finite.
     """
-    wanted: dict[str, Accumulator] = {}
-    for unit in package:
-        for first, *_ in unit.inputs:
-            layer = linear_at(calibration.denoiser, first)
-            accumulator = gatherer.accumulator(layer.in_features, layer.weight.device)
-            if accumulator is not None:
-                wanted[first] = accumulator
+    wanted = _accumulators(calibration.denoiser, gatherer, package)
     if wanted:
         calibration.gather(wanted)
     for path, accumulator in wanted.items():
@@ -173,7 +187,32 @@ def gather(
             raise StageFailed(
                 f"layer {path!r} saw no input in calibration", "Leave it out with --exclude"
             )
+        if isinstance(accumulator, Hessian) and accumulator.tokens < accumulator.width:
+            log.warning(
+                "layer %r: %d tokens for %d channels leave its Hessian to the damping; "
+                "give more prompts", path, accumulator.tokens, accumulator.width,
+            )  # fmt: skip
     return wanted
+
+
+def _accumulators(
+    denoiser: nn.Module, gatherer: Gatherer, package: Sequence[Unit]
+) -> dict[str, Accumulator]:
+    found: dict[str, Accumulator] = {}
+    for first in (first for unit in package for first, *_ in unit.inputs):
+        layer = linear_at(denoiser, first)
+        try:
+            accumulator = gatherer.accumulator(layer.in_features, layer.weight.device)
+        except (MemoryError, RuntimeError) as err:  # torch raises the latter on processors
+            fit = sum(_bytes(each.width) for each in found.values()) / GIB
+            raise OutOfMemory(
+                f"a package's Hessians take {hessian_bytes(denoiser, package) / GIB:.2g} GiB,"
+                f" and {fit:.2g} fit",
+                f"Try --packages 0 --memory {fit:.2g}, as many packages as that takes",
+            ) from err
+        if accumulator is not None:
+            found[first] = accumulator
+    return found
 
 
 def _record(old: Tensor, new: Tensor, seen: Accumulator | None) -> dict[str, Any]:
@@ -209,10 +248,15 @@ def _read(file: Path) -> tuple[dict[str, Tensor], Facts]:
 
 def hessian_bytes(denoiser: nn.Module, package: Sequence[Unit]) -> int:
     """Memory of one package's Hessians in float32."""
-    widths = (
-        linear_at(denoiser, first).in_features for unit in package for first, *_ in unit.inputs
+    return sum(
+        _bytes(linear_at(denoiser, first).in_features)
+        for unit in package
+        for first, *_ in unit.inputs
     )
-    return sum(4 * width**2 for width in widths)
+
+
+def _bytes(width: int) -> int:
+    return 4 * width**2
 
 
 @contextmanager

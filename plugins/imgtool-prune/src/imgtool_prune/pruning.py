@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from imgtool_prune.architectures import paths
 from imgtool_prune.budget import Budget, expected_errors
 from imgtool_prune.costs import flop_costs, size_costs
 from imgtool_prune.gathered import Gathered
-from imgtool_prune.loss import HeldOut
 from imgtool_prune.masking import Masking
 from imgtool_prune.methods import Obs
-from imgtool_prune.packages import Pruner, gather
+from imgtool_prune.packages import Pruner, Result
 from imgtool_prune.patterns import Unstructured
-from imgtool_prune.target import Trials, sparsity_for_cost
+from imgtool_prune.target import sparsity_for_cost
+from imgtool_prune.trials import Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-
-    from torch import Tensor
 
     from imgtool_prune.architectures import Unit
     from imgtool_prune.calibration import Calibration
     from imgtool_prune.choosing import Choice
-    from imgtool_prune.layout import Layout
     from imgtool_prune.methods import Method
-    from imgtool_prune.packages import Facts
     from imgtool_prune.patterns import MaskPattern
     from imgtool_prune.pipeline import Source
-    from imgtool_prune.target import Target
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a pruning came to.
-
-    Attributes
-    ----------
-    weights : by their name in the denoiser's state.
-    found : for the report, what was asked for instead of a sparsity and what met it.
-    layout : heads and neurons whose columns are zero now.
-    """
-
-    weights: dict[str, Tensor]
-    facts: Facts
-    found: Mapping[str, Any] = field(default_factory=dict)
-    layout: Layout = field(default_factory=dict)
+    from imgtool_prune.target import Goal, Target
 
 
 @dataclass(frozen=True)
@@ -78,7 +57,8 @@ class Pruning:
         patterns: dict[str, MaskPattern] = dict.fromkeys(paths(self.choice.units), pattern)
         if isinstance(pattern, Unstructured):
             patterns = self._patterns(self._budget(self.calibration), pattern.sparsity)
-        return Result(*self._pruner(patterns).run(self.packages))
+        pruner = Pruner(Masking(self.method, patterns), self.calibration, self.notes)
+        return Result(*pruner.run(self.packages))
 
     def run_to_cost(self, target: Target, source: Source) -> Result:
         """Prune until the denoiser costs no more than `target`.
@@ -94,10 +74,9 @@ class Pruning:
         else:
             costs = size_costs(denoiser, layers, source)
         budget = self._budget(self.calibration)
-        sparsity = sparsity_for_cost(target, costs, budget.shares)
-        weights, facts = self._pruner(self._patterns(budget, sparsity)).run(self.packages)
-        cost = costs.at(budget.shares(sparsity))
-        found = {"sparsity": sparsity, "cost": cost, "dense_cost": costs.dense}
+        found = sparsity_for_cost(target, costs.dense, lambda s: costs.at(budget.shares(s)))
+        solver = Masking(self.method, self._patterns(budget, found["sparsity"]))
+        weights, facts = Pruner(solver, self.calibration, self.notes).run(self.packages)
         return Result(weights, facts, {"target": found})
 
     def run_to_loss(self, target: Target, held_out: Sequence[str]) -> Result:
@@ -109,22 +88,13 @@ class Pruning:
         ------
         StageFailed : a layer saw no input, or cannot be pruned.
         """
-        given = self.calibration.trajectories
-        once = Gathered(self.calibration.pipe, self.calibration.denoiser, given, self.notes)
-        for package in self.packages:
-            gather(once, self.method, package)
-        pruning = replace(self, calibration=once)
-        budget = pruning._budget(once)
+        once = Gathered(self.calibration, self.notes)
+        budget = self._budget(once)
 
-        def pruner(sparsity: float, notes: Path) -> Pruner:
-            return replace(pruning, notes=notes)._pruner(self._patterns(budget, sparsity))
+        def solver(sparsity: float) -> Masking:
+            return Masking(self.method, self._patterns(budget, sparsity))
 
-        seed = given.seed + len(given.prompts)
-        trials = Trials(pruner, self.packages, HeldOut(once, held_out, seed), self.notes)
-        sparsity = trials.sparsity_for(target.amount)
-        weights, facts = pruner(sparsity, self.notes).run(self.packages)
-        found = {"sparsity": sparsity, "losses": trials.losses()}
-        return Result(weights, facts, {"target": found})
+        return Trials(solver, self.packages, once, held_out, self.notes).run(target.amount)
 
     def _budget(self, calibration: Calibration) -> Budget:
         if self.spread is None:
@@ -138,9 +108,6 @@ class Pruning:
         rule, shares = self.choice.pattern.rule, budget.shares(sparsity)
         return {path: Unstructured(share, rule) for path, share in shares.items()}
 
-    def _pruner(self, patterns: Mapping[str, MaskPattern]) -> Pruner:
-        return Pruner(Masking(self.method, patterns), self.calibration, self.notes)
-
 
 @dataclass(frozen=True)
 class Masks:
@@ -148,15 +115,13 @@ class Masks:
 
     Attributes
     ----------
-    held_out : prompts to measure the target's loss with.
+    goal : what the sparsity is to be found for; None: it is in the choice.
     spread : as in `Pruning`.
     """
 
     method: Method
     choice: Choice
-    source: Source
-    target: Target | None = None
-    held_out: Sequence[str] = ()
+    goal: Goal | None = None
     spread: float | None = None
 
     @property
@@ -175,8 +140,8 @@ class Masks:
         StageFailed : a layer saw no input, or cannot be pruned.
         """
         pruning = Pruning(self.method, self.choice, packages, calibration, notes, self.spread)
-        if self.target is None:
+        if self.goal is None:
             return pruning.run()
-        if self.target.kind == "loss":
-            return pruning.run_to_loss(self.target, self.held_out)
-        return pruning.run_to_cost(self.target, self.source)
+        if self.goal.target.kind == "loss":
+            return pruning.run_to_loss(self.goal.target, self.goal.held_out)
+        return pruning.run_to_cost(self.goal.target, self.goal.source)

@@ -88,7 +88,7 @@ class ObsRemoval(Removal):
             assert isinstance(hessian, Hessian)
             damped = damp(hessian.matrix(), self.damping)
             streams.append(Projection(weight, damped))
-            facts.append(damped.facts())
+            facts.append(damped.facts(float(streams[-1].inverse.trace())))
         for part, count in zip(parts, counts, strict=True):
             if part.kind == "heads":
                 found = remove_heads(streams, part.size, count, self.head_score, part.columns)

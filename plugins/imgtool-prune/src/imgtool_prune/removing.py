@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from imgtool_prune.statistics import Accumulator
 
 
+def loses(coupling: Coupling, counts: Mapping[str, int]) -> bool:
+    """Whether anything of `coupling` goes where so many heads or neurons of each owner go."""
+    return any(counts[part.owner] for part in coupling.parts)
+
+
 @dataclass(frozen=True)
 class Removing:
     """Zero columns of output projections; see `Solver`.
@@ -43,7 +48,8 @@ class Removing:
     ) -> Iterator[Solved]:
         """See `Solver.solve`; the facts of a layer say what is `removed`, as layouts do."""
         for coupling in unit.couplings:
-            yield from self._of(denoiser, coupling, seen)
+            if loses(coupling, self.counts):
+                yield from self._of(denoiser, coupling, seen)
 
     def _of(
         self, denoiser: nn.Module, coupling: Coupling, seen: dict[str, Accumulator]

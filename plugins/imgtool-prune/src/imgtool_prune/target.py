@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import re
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from imgtool.api import BadParams, write_file
-from imgtool_prune.architectures import linear_at, paths
+from imgtool.api import BadParams
 from imgtool_prune.budget import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
-    from imgtool_prune.architectures import Unit
-    from imgtool_prune.loss import HeldOut
-    from imgtool_prune.packages import Pruner
-
-log = logging.getLogger("imgtool.prune")
+    from imgtool_prune.pipeline import Source
 
 AMOUNTS = {
     **{"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30},
@@ -29,8 +20,8 @@ AMOUNTS = {
 }
 Kind: TypeAlias = Literal["size", "flop", "loss"]
 SHARES: dict[str, Kind] = {"size": "size", "FLOP": "flop", "loss": "loss"}
-# Sparsities nearer to each other than this are one: a trial of a loss draws pictures.
-CLOSE, CLOSE_LOSS = 2**-14, 2**-7
+# Sparsities nearer to each other than this are one.
+CLOSE = 2**-14
 
 
 @dataclass(frozen=True)
@@ -48,6 +39,21 @@ class Target:
     kind: Kind
     amount: float
     share: bool
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A target, and what it is measured by.
+
+    Attributes
+    ----------
+    source : its files tell how a weight is stored.
+    held_out : prompts to measure a loss with.
+    """
+
+    target: Target
+    source: Source
+    held_out: Sequence[str] = ()
 
 
 def read_target(text: str) -> Target:
@@ -71,29 +77,6 @@ def read_target(text: str) -> Target:
     )
 
 
-@dataclass(frozen=True)
-class Costs:
-    """What the denoiser costs, in bytes or in FLOPs.
-
-    Attributes
-    ----------
-    dense : with nothing pruned.
-    layers : by path, what goes with all of a layer's weights.
-    masks : by path, what it costs to say which weights of a pruned layer are left.
-    """
-
-    dense: float
-    layers: Mapping[str, float]
-    masks: Mapping[str, float]
-
-    def at(self, shares: Mapping[str, float]) -> float:
-        """The cost with these sparsities by path."""
-        pruned = {path: share for path, share in shares.items() if share}
-        return self.dense - sum(
-            self.layers[path] * share - self.masks[path] for path, share in pruned.items()
-        )
-
-
 def furthest(holds: Callable[[float], bool], good: float, bad: float, close: float) -> float:
     """By bisection, the value furthest from `good`, where `holds` is true, at which it still is."""
     while abs(bad - good) > close:
@@ -106,87 +89,33 @@ def furthest(holds: Callable[[float], bool], good: float, bad: float, close: flo
 
 
 def sparsity_for_cost(
-    target: Target, costs: Costs, shares: Callable[[float], Mapping[str, float]]
-) -> float:
+    target: Target, dense: float, cost: Callable[[float], float]
+) -> dict[str, float]:
     """The least sparsity at which the denoiser costs no more than asked.
 
     Parameters
     ----------
-    shares : sparsities by path for one of the whole.
+    dense : what the dense denoiser costs.
+    cost : of a sparsity; it never rises.
+
+    Returns
+    -------
+    For the report: `sparsity`, its `cost`, and `dense_cost`.
 
     Raises
     ------
     BadParams : it costs no more already, or more even at the most.
     """
-    limit = target.amount * (costs.dense if target.share else 1)
-    least = costs.at(shares(MOST))
-    if not least <= limit < costs.dense:
+    limit, least = target.amount * (dense if target.share else 1), cost(MOST)
+    if not least <= limit < dense:
         raise BadParams(
-            f"target {target.text!r} cannot be met: {100 * limit / costs.dense:.4g} % of the dense"
-            f" denoiser, and pruning leaves {100 * least / costs.dense:.3g} % at the least",
-            f"The dense denoiser has {_told(costs.dense, target)}",
+            f"target {target.text!r} cannot be met: {100 * limit / dense:.4g} % of the dense"
+            f" denoiser, and pruning leaves {100 * least / dense:.3g} % at the least",
+            f"The dense denoiser has {_told(dense, target)}",
         )
-    return furthest(lambda s: costs.at(shares(s)) <= limit, MOST, 0.0, CLOSE)
+    sparsity = furthest(lambda s: cost(s) <= limit, MOST, 0.0, CLOSE)
+    return {"sparsity": sparsity, "cost": cost(sparsity), "dense_cost": dense}
 
 
 def _told(amount: float, target: Target) -> str:
     return f"{amount / 1e6:.4g} MB" if target.kind == "size" else f"{amount / 1e9:.4g} GFLOP"
-
-
-@dataclass(frozen=True)
-class Trials:
-    """Prunings at several sparsities, and the loss of each; noted on disk.
-
-    Attributes
-    ----------
-    pruner : of a sparsity, with a folder for its notes; statistics are known already.
-    """
-
-    pruner: Callable[[float, Path], Pruner]
-    packages: Sequence[Sequence[Unit]]
-    held_out: HeldOut
-    notes: Path
-
-    def sparsity_for(self, loss: float) -> float:
-        """The largest sparsity whose loss is no more than that."""
-
-        def holds(sparsity: float) -> bool:
-            return self.loss(sparsity) <= loss
-
-        return MOST if holds(MOST) else furthest(holds, 0.0, MOST, CLOSE_LOSS)
-
-    def loss(self, sparsity: float) -> float:
-        """Mean paired error with so much pruned; the network is as before after."""
-        known = self.losses()
-        name = f"{sparsity:.6f}"
-        if name not in known:
-            known[name] = self._measured(sparsity)
-            write_file(self._file, json.dumps(known).encode())
-        log.info("sparsity %.3f: loss %.2f %%", sparsity, 100 * known[name])
-        return known[name]
-
-    def losses(self) -> dict[str, float]:
-        """Loss by sparsity of all trials so far, in their order."""
-        if not self._file.is_file():
-            return {}
-        found: dict[str, float] = json.loads(self._file.read_text())
-        return found
-
-    @property
-    def _file(self) -> Path:
-        return self.notes / "losses.json"
-
-    def _measured(self, sparsity: float) -> float:
-        folder = self.notes / f"trial-{sparsity:.6f}"
-        pruner = self.pruner(sparsity, folder)
-        layers = [path for package in self.packages for path in paths(package)]
-        weights = [linear_at(pruner.denoiser, path).weight.data for path in layers]
-        before = [weight.clone() for weight in weights]
-        self.held_out.dense  # noqa: B018 - drawn while the network is dense
-        try:
-            pruner.run(self.packages)
-            return self.held_out.error()
-        finally:
-            for weight, old in zip(weights, before, strict=True):
-                weight.copy_(old)
-            shutil.rmtree(folder, ignore_errors=True)
