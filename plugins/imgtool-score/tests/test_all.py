@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tiny_scorers import pictures
 
-from imgtool.api import BadParams, Batch
+from imgtool.api import BadParams, Batch, UnknownComponent
 from imgtool.fields import is_named
 from imgtool_score.aesthetic import Aesthetic, AestheticParams
 from imgtool_score.looks import Iqa, IqaParams
-from imgtool_score.several import TAKES, All, AllParams, parsed
+from imgtool_score.several import All, AllParams
 from imgtool_score.similarity import Clip, ClipParams
 from imgtool_score.tiny import save_head
 
@@ -32,10 +32,11 @@ def test_every_metric_gives_what_it_gives_alone(
     head, clip = tmp_path / "head.safetensors", str(tiny_clip)
     save_head(head, 16)
     params = AllParams(
-        metrics=("clip:scale=clip100", "aesthetic", "iqa:measure=contrast"),
-        clip=clip,
-        aesthetic=clip,
-        head=str(head),
+        (
+            f"score.clip:scale=clip100,model={clip}",
+            f"score.aesthetic:model={clip},head={head}",
+            "score.iqa:measure=contrast",
+        )
     )
     done = opened(All, params).process(BATCH)
     alone = [
@@ -59,21 +60,22 @@ def test_pictures_go_through_a_shared_encoder_once(
     head, clip = tmp_path / "head.safetensors", str(tiny_clip)
     save_head(head, 16)
     params = AllParams(
-        metrics=("clip", "aesthetic", "iqa:measure=clipiqa"),
-        clip=clip,
-        aesthetic=clip,
-        head=str(head),
+        (
+            f"score.clip:model={clip}",
+            f"score.aesthetic:model={clip},head={head}",
+            f"score.iqa:measure=clipiqa,clip={clip}",
+        )
     )
     stage = opened(All, params)
     passes: list[int] = []
-    tower = stage.stages[0][1].encoder.model.vision_model
+    tower = stage.stages[0].encoder.model.vision_model
     tower.register_forward_hook(lambda *_: passes.append(1))
     stage.process(BATCH)
     assert len(passes) == 1
 
 
 def test_row_that_fails_one_metric_goes_on_no_further(tiny_clip: Path, opened: Open) -> None:
-    params = AllParams(metrics=("clip:strict=true", "iqa"), clip=str(tiny_clip))
+    params = AllParams((f"score.clip:strict=true,model={tiny_clip}", "score.iqa"))
     batch = BATCH.with_columns(prompt=["x" * 200, "short", "cones"])
     done = opened(All, params).process(batch)
     assert done.ids == ("b", "c")
@@ -82,29 +84,33 @@ def test_row_that_fails_one_metric_goes_on_no_further(tiny_clip: Path, opened: O
 
 
 @pytest.mark.parametrize(
-    ("metric", "message"),
+    ("metrics", "message"),
     [
-        ("clipp", "no metric 'clipp'"),
-        ("clip:scale", "no key=value"),
-        ("clip:model=somewhere", "given once for all"),
+        ((), "no metric is named"),
+        (("score.iqa", "image.read"), "image.read gives no score"),
+        (("score.win",), "score.win looks at several rows"),
+        (("score.iqa", "score.iqa:measure=noise"), "score.iqa and score.iqa give the same score"),
+        (("score.iqa:sacle=cosine",), "sacle"),
     ],
 )
-def test_metric_that_cannot_be_read_is_refused(metric: str, message: str) -> None:
-    with pytest.raises(BadParams, match=message):
-        parsed(metric)
-
-
-def test_metric_named_twice_and_unknown_parameter_are_refused(
-    tiny_clip: Path, opened: Open
+def test_stage_that_is_no_metric_is_refused(
+    metrics: tuple[str, ...], message: str, opened: Open
 ) -> None:
-    with pytest.raises(BadParams, match="named twice"):
-        opened(All, AllParams(metrics=("iqa", "iqa:measure=noise")))
-    with pytest.raises(BadParams, match="sacle"):
-        opened(All, AllParams(metrics=("iqa", "clip:sacle=cosine"), clip=str(tiny_clip)))
+    with pytest.raises(BadParams, match=message):
+        opened(All, AllParams(metrics))
 
 
-def test_every_metric_and_parameter_is_one_of_this_plugin(registry: Any) -> None:
-    for name, takes in TAKES.items():
-        params = {param.name for param in registry.spec("stage", f"score.{name}").params}
-        assert set(takes) <= params
-        assert set(takes.values()) <= set(AllParams.__dataclass_fields__)
+def test_unknown_metric_is_refused(opened: Open) -> None:
+    with pytest.raises(UnknownComponent, match="clipp"):
+        opened(All, AllParams(("score.clipp",)))
+
+
+def test_metrics_of_other_plugins_leave_their_scores_alone(opened: Open) -> None:
+    stage = opened(All, AllParams(("score.iqa", "judge.tabletop")))
+    done = stage.process(BATCH.with_columns(prompt=["a red cube"] * 3))
+    assert set(done.columns) - set(BATCH.columns) == {
+        "score.iqa",
+        "score_info.iqa",
+        "score.judge",
+        "score_info.judge",
+    }
