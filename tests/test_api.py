@@ -8,13 +8,14 @@ import imgtool
 from imgtool import api, hookspecs
 
 NAMES = """
-ALPHA COC DEPTH DEPTH_KIND EXIF IMAGE LATENTS MASK NEGATIVE_PROMPT PROMPT PROMPT_EMBEDS SEED
+ALPHA COC DEEP DEPTH DEPTH_KIND EXIF IMAGE LATENTS MASK NEGATIVE_PROMPT PROMPT PROMPT_EMBEDS SEED
 SOURCE_PROMPT
 BadParams Batch Bounds BudgetEnded Choices Component EndpointDown Failure Field FieldRef Help
 ImgtoolError InputEmpty InputMissing InputUnreadable Kind Maker MissingField ModelRef ModelUnusable
 NeedsConsent OutOfMemory OutputUnwritable PathTo Row RowError Runtime Scope Stage StageFailed
 StageRef UnknownComponent as_json attention cache_dir concatenate derive_seed hookimpl optional
-score Shown contact_sheet current_registry run_rows stored_rows validate write_file
+score Shown contact_sheet current_registry deep_of in_8_bits run_rows stored_rows validate
+write_file
 """.split()
 
 HOOKS = {

@@ -26,6 +26,7 @@ from imgtool.errors import (
 from imgtool.fields import (
     ALPHA,
     COC,
+    DEEP,
     DEPTH,
     DEPTH_KIND,
     EXIF,
@@ -62,21 +63,22 @@ if TYPE_CHECKING:
     from imgtool.cli.stored import stored_rows
     from imgtool.params import as_json, validate
     from imgtool.paths import cache_dir
+    from imgtool.pictures.deep import deep_of, in_8_bits
     from imgtool.pictures.writer import contact_sheet
     from imgtool.runtime.attention import attention
     from imgtool.runtime.context import Runtime
     from imgtool.store.atomic import write_file
 
 __all__ = [
-    "ALPHA", "COC", "DEPTH", "DEPTH_KIND", "EXIF", "IMAGE", "LATENTS", "MASK", "NEGATIVE_PROMPT",
-    "PROMPT", "PROMPT_EMBEDS", "SEED", "SOURCE_PROMPT", "BadParams", "Batch", "Bounds",
-    "BudgetEnded", "Choices", "Component", "EndpointDown", "Failure", "Field", "FieldRef", "Help",
-    "ImgtoolError", "InputEmpty", "InputMissing", "InputUnreadable", "Kind", "Maker",
-    "MissingField", "ModelRef", "ModelUnusable", "NeedsConsent", "OutOfMemory", "OutputUnwritable",
-    "PathTo", "Row", "RowError", "Runtime", "Scope", "Shown", "Stage", "StageFailed", "StageRef",
-    "UnknownComponent", "as_json", "attention", "cache_dir", "concatenate", "contact_sheet",
-    "current_registry", "derive_seed", "hookimpl", "optional", "run_rows", "score", "stored_rows",
-    "validate", "write_file",
+    "ALPHA", "COC", "DEEP", "DEPTH", "DEPTH_KIND", "EXIF", "IMAGE", "LATENTS", "MASK",
+    "NEGATIVE_PROMPT", "PROMPT", "PROMPT_EMBEDS", "SEED", "SOURCE_PROMPT", "BadParams", "Batch",
+    "Bounds", "BudgetEnded", "Choices", "Component", "EndpointDown", "Failure", "Field",
+    "FieldRef", "Help", "ImgtoolError", "InputEmpty", "InputMissing", "InputUnreadable", "Kind",
+    "Maker", "MissingField", "ModelRef", "ModelUnusable", "NeedsConsent", "OutOfMemory",
+    "OutputUnwritable", "PathTo", "Row", "RowError", "Runtime", "Scope", "Shown", "Stage",
+    "StageFailed", "StageRef", "UnknownComponent", "as_json", "attention", "cache_dir",
+    "concatenate", "contact_sheet", "current_registry", "deep_of", "derive_seed", "hookimpl",
+    "in_8_bits", "optional", "run_rows", "score", "stored_rows", "validate", "write_file",
 ]  # fmt: skip
 
 LAZY = {
@@ -86,6 +88,8 @@ LAZY = {
     "cache_dir": "imgtool.paths",
     "contact_sheet": "imgtool.pictures.writer",
     "current_registry": "imgtool.cli.inside",
+    "deep_of": "imgtool.pictures.deep",
+    "in_8_bits": "imgtool.pictures.deep",
     "run_rows": "imgtool.cli.inside",
     "stored_rows": "imgtool.cli.stored",
     "validate": "imgtool.params",

@@ -57,6 +57,10 @@ SEED = Field("seed", Kind.INTEGER, summary="Seed of all randomness of the row.")
 PROMPT_EMBEDS = Field("prompt_embeds", Kind.ARRAY, ("T", "D"), summary="Prompt embeddings.")
 LATENTS = Field("latents", Kind.ARRAY, ("C", "h", "w"), summary="Latents, unpacked and scaled.")
 IMAGE = Field("image", Kind.ARRAY, ("H", "W", "RGB"), "uint8", "Picture, sRGB.")
+DEEP = Field(
+    "deep", Kind.ARRAY, ("H", "W", "RGB"), "uint16",
+    "Picture of 16 bits a channel, where a file has them; counts while it rounds to `image`.",
+)  # fmt: skip
 DEPTH = Field(
     "depth", Kind.ARRAY, ("H", "W"), "float32", "Depth; metres when `depth_kind` says so."
 )
@@ -86,6 +90,7 @@ KNOWN: dict[str, Field] = {
         COC,
         MASK,
         ALPHA,
+        DEEP,
         ICC,
         EXIF,
     )

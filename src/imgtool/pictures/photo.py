@@ -1,4 +1,4 @@
-"""What belongs to a picture file beside its colours: opacity, colour profile, EXIF.
+"""What belongs to a picture file beside its colours: opacity, 16 bits, colour profile, EXIF.
 
 It travels in fields of its own, so that stages which change the colours need not know of it.
 Colours are laid on white; with the opacity at hand they are taken off it again.
@@ -17,19 +17,16 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Exif, Image
 
-FIELDS = ("alpha", "icc", "exif")
+FIELDS = ("alpha", "deep", "icc", "exif")
 EXIF_IFD, WIDTH_TAG, HEIGHT_TAG = 0x8769, 0xA002, 0xA003
 
 
 def read_photo(path: Path) -> dict[str, Any]:
-    """`image`, and `alpha`, `icc` and `exif` where the file has them. Errors as `open_picture`."""
+    """`image`, and those of `FIELDS` that the file has. Errors as `open_picture`."""
     import numpy as np
 
     picture = open_picture(path)
-    found: dict[str, Any] = {"image": np.asarray(laid_on_white(picture))}
-    opacity = _opacity(picture)
-    if opacity is not None:
-        found["alpha"] = np.asarray(opacity, dtype=np.float32) / np.float32(255)
+    found = _deep(path) or _plain(picture)
     profile = picture.info.get("icc_profile") or b""
     if profile[16:20] == b"RGB ":
         found["icc"] = np.frombuffer(profile, dtype=np.uint8)
@@ -37,6 +34,28 @@ def read_photo(path: Path) -> dict[str, Any]:
     if exif:
         found["exif"] = np.frombuffer(exif.tobytes(), dtype=np.uint8)
     return found
+
+
+def _plain(picture: Image) -> dict[str, Any]:
+    import numpy as np
+
+    found: dict[str, Any] = {"image": np.asarray(laid_on_white(picture))}
+    opacity = _opacity(picture)
+    if opacity is not None:
+        found["alpha"] = np.asarray(opacity, dtype=np.float32) / np.float32(255)
+    return found
+
+
+def _deep(path: Path) -> dict[str, Any]:
+    """Colours of 16 bits, the same in 8, and opacity; nothing where the file has not so many."""
+    from imgtool.pictures.deep import in_8_bits, on_white, read_deep
+
+    deep = read_deep(path)
+    if deep is None:
+        return {}
+    colours, opacity = on_white(deep)
+    found = {"image": in_8_bits(colours), "deep": colours}
+    return found if opacity is None else {**found, "alpha": opacity}
 
 
 def _opacity(picture: Image) -> Image | None:

@@ -37,8 +37,8 @@ def encode(
     ----------
     image : [H, W, 3] uint8, sRGB.
     values, recipe : see `imgtool.pictures.metadata.save_arguments`.
-    carried : `alpha`, `icc` and `exif` of the file that the picture was made from, where known.
-        Opacity goes into formats that have it, EXIF where `level` is full.
+    carried : `alpha`, `deep`, `icc` and `exif` of the file that the picture was made from, where
+        known. Opacity goes into formats that have it, 16 bits into PNG, EXIF where `level` is full.
 
     Raises
     ------
@@ -46,6 +46,32 @@ def encode(
     """
     from PIL import Image
 
+    from imgtool.pictures.deep import deep_of, deepened, off_white
+
+    options = _options(pattern, carried)
+    options |= save_arguments(pattern.format, level, values, recipe, carried.get("exif"))
+    alpha = carried.get("alpha")
+    if alpha is not None and (alpha.shape != image.shape[:2] or pattern.format == "JPEG"):
+        alpha = None
+    deep = deep_of({**carried, "image": image}) if pattern.format == "PNG" else None
+    shown = image[:1, :1] if deep is not None else image
+    if alpha is not None and deep is None:
+        shown = with_alpha(image, alpha)
+    out = io.BytesIO()
+    try:
+        Image.fromarray(shown).save(out, pattern.format, **options)
+    except ValueError as err:
+        raise OutputUnwritable(
+            f"cannot write row {values.get('id')}: {err}", "Try --metadata public, or PNG"
+        ) from err
+    if deep is None:
+        return out.getvalue()
+    pixels = deep if alpha is None else off_white(deep, alpha)
+    return deepened(out.getvalue(), pixels, options.get("compress_level", -1))
+
+
+def _options(pattern: Pattern, carried: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of Pillow's `save` that writer options and the colour profile come to."""
     options: dict[str, Any] = dict(pattern.options)
     if "Q" in options:
         options["quality"] = options.pop("Q")
@@ -55,18 +81,7 @@ def encode(
         options["compress_level"] = options.pop("compression")
     if "icc" in carried:
         options["icc_profile"] = carried["icc"].tobytes()
-    options |= save_arguments(pattern.format, level, values, recipe, carried.get("exif"))
-    alpha = carried.get("alpha")
-    if alpha is not None and alpha.shape == image.shape[:2] and pattern.format != "JPEG":
-        image = with_alpha(image, alpha)
-    out = io.BytesIO()
-    try:
-        Image.fromarray(image).save(out, pattern.format, **options)
-    except ValueError as err:
-        raise OutputUnwritable(
-            f"cannot write row {values.get('id')}: {err}", "Try --metadata public, or PNG"
-        ) from err
-    return out.getvalue()
+    return options
 
 
 def write_unless_equal(path: Path, data: bytes) -> bool:
