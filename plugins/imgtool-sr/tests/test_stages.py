@@ -10,7 +10,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from imgtool.api import ALPHA, BadParams, Batch, ModelUnusable, OutOfMemory, Runtime
+from imgtool.api import (
+    ALPHA,
+    BadParams,
+    Batch,
+    ModelUnusable,
+    OutOfMemory,
+    Runtime,
+    in_8_bits,
+)
 from imgtool.cli.main import run
 from imgtool_sr.community import Spandrel, SpandrelParams
 from imgtool_sr.lanczos import Lanczos, LanczosParams
@@ -103,6 +111,27 @@ def test_opacity_comes_along_and_what_is_opaque_stays_so() -> None:
     assert wide.shape == (18, 60)
     assert (wide[:, :12].max(), wide[:, 36:].min()) == (0, pytest.approx(1, abs=1e-6))
     assert made[ALPHA.name][1] is None
+
+
+@pytest.mark.parametrize("colour_fix", ["none", "wavelet", "adain", "ycbcr"])
+def test_sixteen_bits_stay_sixteen_whatever_enlarges(checkpoint: str, colour_fix: Any) -> None:
+    deep = np.linspace(9000, 10999, 16 * 64 * 3).astype(np.uint16).reshape(16, 64, 3)
+    row = batch(in_8_bits(deep), deep=[deep])
+    nets = SpandrelParams(model=checkpoint, tile=48, overlap=16, colour_fix=colour_fix)
+    for stage in (opened(Lanczos(), LanczosParams(scale=3)), opened(Spandrel(), nets)):
+        made = stage.process(row)
+        image, fine = made.arrays("image")[0], made.arrays("deep")[0]
+
+        assert len(np.unique(fine)) > 256
+        assert (in_8_bits(fine) == image).all()
+
+
+def test_bits_that_no_longer_belong_to_the_picture_are_left_out() -> None:
+    made = opened(Lanczos(), LanczosParams()).process(
+        batch(picture(6, 5), deep=[np.zeros((6, 5, 3), dtype=np.uint16)])
+    )
+    assert made.arrays("image")[0].any()
+    assert made["deep"][0] is None
 
 
 def test_a_row_too_large_fails_and_the_others_go_on() -> None:

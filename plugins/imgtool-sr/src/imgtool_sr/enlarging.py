@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from imgtool.api import ALPHA, IMAGE, BadParams, Failure, Field, Kind, Stage, optional
+from imgtool.api import ALPHA, DEEP, IMAGE, BadParams, Failure, Field, Kind, Stage, optional
 from imgtool_sr.sizes import target_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ P = TypeVar("P", bound=HasTarget)
 
 
 class Enlarging(Stage[P]):
-    """A picture, and its transparency, at another size.
+    """A picture, its transparency and its 16 bits, at another size.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class Enlarging(Stage[P]):
     place : number of the row in hand, and how many there are in its batch.
     """
 
-    consumes: ClassVar[tuple[Field, ...]] = (IMAGE, optional(ALPHA))
-    produces = (IMAGE, optional(ALPHA), FACTS)
+    consumes: ClassVar[tuple[Field, ...]] = (IMAGE, optional(ALPHA), optional(DEEP))
+    produces = (IMAGE, optional(ALPHA), optional(DEEP), FACTS)
 
     target: Target
     place: tuple[int, int] = (0, 1)
@@ -66,24 +66,25 @@ class Enlarging(Stage[P]):
 
     def process(self, batch: Batch) -> Batch:
         """Every picture at its new size. One that would be too large, or that gives NaN, fails."""
-        images: list[Any] = []
-        alphas: list[Any] = []
-        facts: list[Any] = []
+        made: list[dict[str, Any]] = []
         odd: dict[str, Failure] = {}
         for at, row in enumerate(batch):
             self.place = (at, len(batch))
-            image = alpha = said = None
             try:
-                image, alpha, said = self._row(row)
+                made.append(self._row(row))
             except ValueError as err:
                 odd[row.id] = Failure(self.id, "RowError", str(err))
-            images.append(image)
-            alphas.append(alpha)
-            facts.append(said)
-        found = {} if all(alpha is None for alpha in alphas) else {"alpha": alphas}
-        return batch.with_columns(image=images, sr=facts, **found).fail(odd)
+                made.append({})
+        found = {
+            field.name: [row.get(field.name) for row in made]
+            for field in self.produces
+            if not field.optional or field.name in batch.columns
+        }
+        return batch.with_columns(**found).fail(odd)
 
-    def _row(self, row: Row) -> tuple[np.ndarray, np.ndarray | None, dict[str, object]]:
+    def _row(self, row: Row) -> dict[str, Any]:
+        from imgtool.api import deep_of, in_8_bits
+
         image: Any = row["image"]
         alpha: Any = row.values.get("alpha")
         height, width = image.shape[:2]
@@ -95,12 +96,14 @@ class Enlarging(Stage[P]):
                 f"the result would have {size[0]}×{size[1]} pixels; "
                 f"--max-megapixels allows {self.params.max_megapixels:g} million"
             )
-        made, said = self.enlarge(row, size)
-        return (
-            made,
-            None if alpha is None else self._opacity(alpha, size),
-            {"from": [width, height], "to": list(size), **said},
-        )
+        deep = deep_of(row.values)
+        made, said = self.enlarge(row, image if deep is None else deep, size)
+        return {
+            "image": made if deep is None else in_8_bits(made),
+            "deep": None if deep is None else made,
+            "alpha": None if alpha is None else self._opacity(alpha, size),
+            "sr": {"from": [width, height], "to": list(size), **said},
+        }
 
     def _opacity(self, alpha: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         from imgtool_sr.finishing import resized
@@ -113,8 +116,14 @@ class Enlarging(Stage[P]):
         """The scale where none is asked for."""
 
     @abstractmethod
-    def enlarge(self, row: Row, size: tuple[int, int]) -> tuple[np.ndarray, dict[str, object]]:
-        """[H, W, 3] uint8 of the row's picture at width and height `size`, and what to record.
+    def enlarge(
+        self, row: Row, source: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, dict[str, object]]:
+        """The row's picture at width and height `size`, and what to record.
+
+        Parameters
+        ----------
+        source : [·, ·, 3] uint8 or uint16; the result has as many bits.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""From what a net made to the picture asked for: its size, its colours, 8 bits a channel."""
+"""From what a net made to the picture asked for: its size, its colours, its bits a channel."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+from imgtool.api import in_8_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,18 +20,20 @@ BAND = 256
 Resample = Image.Resampling
 
 
-def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """[H, W, C] or [H, W] at width and height `size`, by Lanczos; dtype kept, anti-aliased."""
+def resized(
+    picture: np.ndarray, size: tuple[int, int], how: Resample = Resample.LANCZOS
+) -> np.ndarray:
+    """[H, W, C] or [H, W] at width and height `size`; dtype kept, anti-aliased."""
     height, width = picture.shape[:2]
     if (width, height) == size:
         return picture
     if picture.dtype == np.uint8:
-        return np.asarray(Image.fromarray(picture).resize(size, Resample.LANCZOS))
+        return np.asarray(Image.fromarray(picture).resize(size, how))
     planes = picture[..., None] if picture.ndim == 2 else picture
     made = np.empty((size[1], size[0], planes.shape[2]), dtype=picture.dtype)
     for channel in range(planes.shape[2]):
         plane = Image.fromarray(planes[..., channel].astype(np.float32))
-        values = np.asarray(plane.resize(size, Resample.LANCZOS))
+        values = np.asarray(plane.resize(size, how))
         if picture.dtype == np.uint16:
             values = values.clip(0, 65535) + 0.5
         made[..., channel] = values
@@ -39,27 +43,18 @@ def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def finished(
     picture: np.ndarray, source: np.ndarray, size: tuple[int, int], colour_fix: str
 ) -> np.ndarray:
-    """[H, W, 3] uint8 at width and height `size`, rounded once.
+    """[H, W, 3] at width and height `size`, as many bits as the source has, rounded once.
 
     Parameters
     ----------
     picture : [h, w, 3] uint16, what the net made.
-    source : [·, ·, 3] uint8, the picture that was enlarged.
+    source : [·, ·, 3] uint8 or uint16, the picture that was enlarged.
     colour_fix : `none`, `wavelet`, `adain` or `ycbcr`; see `imgtool_sr.colour`.
     """
     picture = resized(picture, size)
-    if colour_fix == "none":
-        return _in_8_bits(picture)
-    wide = np.asarray(Image.fromarray(source).resize(size, Resample.BICUBIC))
-    return _with_colours(picture, wide, colour_fix)
-
-
-def _in_8_bits(picture: np.ndarray) -> np.ndarray:
-    made = np.empty(picture.shape, dtype=np.uint8)
-    for top in range(0, len(picture), BAND):
-        band = picture[top : top + BAND]
-        made[top : top + BAND] = (band.astype(np.uint32) * 255 + 32767) // 65535
-    return made
+    if colour_fix != "none":
+        return _with_colours(picture, resized(source, size, Resample.BICUBIC), colour_fix)
+    return in_8_bits(picture) if source.dtype == np.uint8 else picture
 
 
 def _with_colours(picture: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
@@ -67,12 +62,13 @@ def _with_colours(picture: np.ndarray, source: np.ndarray, name: str) -> np.ndar
 
     fix = _fix(picture, source, name)
     margin = RADIUS if name == "wavelet" else 0
-    made = np.empty(picture.shape, dtype=np.uint8)
+    made = np.empty(picture.shape, dtype=source.dtype)
+    white = np.iinfo(source.dtype).max
     for top in range(0, len(picture), BAND):
         first = max(0, top - margin)
         rows = slice(first, top + BAND + margin)
         fixed = fix(_tensor(picture[rows]), _tensor(source[rows])).clamp(0.0, 1.0)
-        band = fixed.mul(255.0).round().byte().permute(1, 2, 0).numpy()
+        band = fixed.mul(white).round().permute(1, 2, 0).numpy()
         made[top : top + BAND] = band[top - first :][:BAND]
     return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imgtool_sr.enlarging import Enlarging
 from imgtool_sr.options import MOST_MEGAPIXELS, MaxMegapixels, Scale, Size
@@ -31,9 +31,10 @@ class Lanczos(Enlarging[LanczosParams]):
     default_of_family = True
     native = 2
 
-    def enlarge(self, row: Row, size: tuple[int, int]) -> tuple[np.ndarray, dict[str, object]]:
+    def enlarge(
+        self, row: Row, source: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, dict[str, object]]:
         """The picture at `size`."""
         from imgtool_sr.finishing import resized
 
-        image: Any = row["image"]
-        return resized(image, size), {"model": "lanczos"}
+        return resized(source, size), {"model": "lanczos"}

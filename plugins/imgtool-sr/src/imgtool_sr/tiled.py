@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from imgtool.api import BadParams, OutOfMemory
 from imgtool_sr.enlarging import Enlarging, HasTarget
@@ -75,7 +75,9 @@ class Tiled(Enlarging[P]):
             )
         self.tile_edge = params.tile
 
-    def enlarge(self, row: Row, size: tuple[int, int]) -> tuple[np.ndarray, dict[str, object]]:
+    def enlarge(
+        self, row: Row, source: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, dict[str, object]]:
         """The picture at `size`.
 
         Raises
@@ -85,7 +87,6 @@ class Tiled(Enlarging[P]):
         """
         from imgtool_sr.finishing import finished
 
-        source: Any = row["image"]
         picture = self.begun(source, size)
         runs = passes((picture.shape[1], picture.shape[0]), size, self.net_scale)
         for run in range(runs):

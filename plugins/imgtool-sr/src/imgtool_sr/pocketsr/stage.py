@@ -109,13 +109,13 @@ class Pocketsr(Tiled[PocketParams]):
 
     def begun(self, source: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """The picture at the size of the result, within what models are trained for."""
-        import numpy as np
-        from PIL import Image
+        from PIL.Image import Resampling
+
+        from imgtool_sr.finishing import resized
 
         have = (source.shape[1], source.shape[0])
         sides = [min(max(wanted, had), MOST * had) for wanted, had in zip(size, have, strict=True)]
-        wide = Image.fromarray(source).resize((sides[0], sides[1]), Image.Resampling.BICUBIC)
-        return np.asarray(wide)
+        return resized(source, (sides[0], sides[1]), Resampling.BICUBIC)
 
     def about(self) -> dict[str, object]:
         """Model and precision. The net sees farther than tiles overlap, if weakly."""
