@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from PIL.Image import Exif
 
-from imgtool.api import BadParams, Batch, Runtime, UnknownComponent
+from imgtool.api import BadParams, Batch, OutOfMemory, Runtime, UnknownComponent
 from imgtool.cli.main import run
 from imgtool.registry import Registry
 from imgtool_defocus.exif import EXPOSURE, taken_with
@@ -68,7 +69,9 @@ def facts(made: Batch) -> dict[str, Any]:
 def test_what_the_focus_is_on_keeps_its_pixels_and_the_rest_is_blurred(
     registry: Registry, focus_at: str, sharp: slice
 ) -> None:
-    stage = opened(registry, focus_at=focus_at, f_number=1.0, focal_length="85mm", sensor="mft")
+    stage = opened(
+        registry, focus_at=focus_at, f_number=1.0, focal_length="85mm", sensor="mft", max_coc=25.0
+    )
     image = stage.process(batch(halves())).arrays("image")[0]
     same = (image == picture()).all(axis=(0, 2))
 
@@ -112,6 +115,42 @@ def test_discs_are_cut_to_the_widest_allowed_and_counted(registry: Registry) -> 
 
     assert found["widest_coc"] == pytest.approx(3.6)
     assert found["clamped"] == 0.5
+
+
+def test_discs_of_more_than_a_quarter_of_the_picture_have_to_be_forced(registry: Registry) -> None:
+    lens: dict[str, Any] = {"focus_at": "10m", "f_number": 0.5, "focal_length": "200mm"}
+    refused = opened(registry, **lens).process(batch(halves()))
+    forced = opened(registry, **lens, force=True).process(batch(halves()))
+
+    assert "--force allows more than 25%" in refused.failures["0"].reason
+    assert facts(forced)["widest_coc"] > WIDTH / 4
+    assert facts(forced)["clamped"] == 0
+
+
+class SmallDevice(Runtime):
+    """A device that is not the CPU, and has no room for anything."""
+
+    @property
+    def torch_device(self) -> torch.device:
+        return torch.device("meta")
+
+    def halving(self, compute: Any, rows: Any, size: int = 0) -> Any:
+        try:
+            return compute(rows)
+        except NotImplementedError as err:
+            raise OutOfMemory("no room") from err
+
+
+def test_what_does_not_fit_on_the_device_is_taken_on_the_cpu_by_the_same_lens(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = opened(registry, focus_at="1m", f_number=1.0, focal_length="85mm")
+    wanted = stage.process(batch(halves())).arrays("image")[0]
+    stage.runtime = SmallDevice(device="cpu", registry=registry)
+    made = stage.process(batch(halves())).arrays("image")[0]
+
+    np.testing.assert_array_equal(made, wanted)
+    assert "taken on the CPU" in caplog.text
 
 
 def test_a_row_whose_depth_does_not_do_fails_and_the_others_go_on(registry: Registry) -> None:

@@ -60,7 +60,8 @@ def camera_of(
         sensor_mm=sensor_mm,
         near_m=near_m,
         far_m=far_m,
-        most_coc=params.max_coc / 100.0,
+        most_coc=None if params.max_coc is None else params.max_coc / 100.0,
+        is_forced=params.force,
         highlight_boost=params.highlight_boost,
         aperture=Aperture(params.blades, params.blade_rotation, params.blade_curvature),
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 from imgtool.api import (
     COC,
@@ -21,6 +22,7 @@ from imgtool.api import (
     Field,
     Help,
     Kind,
+    OutOfMemory,
     Stage,
     optional,
 )
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
+    import torch
+
     from imgtool.api import Batch, Row, Runtime
     from imgtool_defocus.lens import LensModel
     from imgtool_defocus.thinlens import Exposure, Scene
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
     Shot: TypeAlias = tuple[object, ...]
 
+log = logging.getLogger("imgtool.defocus")
 FACTS = Field("defocus", Kind.RECORD, summary="Every value of the lens, its focus and its range.")
 COMPONENT = "lens"
 
@@ -75,8 +80,13 @@ class LensParams:
         float, Help("Stops by which clipped lights were brighter than white."), Bounds(0, 10)
     ] = 0.0
     max_coc: Annotated[
-        float, Help("Widest blur disc, percent of the picture's width."), Bounds(0, 100)
-    ] = 25.0
+        float | None,
+        Help("Cut blur discs to this, percent of the picture's width; none: cut none."),
+        Bounds(0, 100),
+    ] = None
+    force: Annotated[
+        bool, Help("Take pictures whose blur discs are wider than a quarter of them, too.")
+    ] = False
 
 
 P = TypeVar("P", bound=LensParams)
@@ -140,11 +150,11 @@ class LensStage(Stage[P]):
 
         A series makes each row as many children.
         """
-        taken: list[Any] = []
+        taken: list[list[Shot]] = []
         odd: dict[str, Failure] = {}
         for row in batch:
             try:
-                taken.append(self.runtime.halving(self._taken, [row], 1)[0])
+                taken.append(self._taken(row))
             except (ValueError, BadParams) as err:
                 odd[row.id] = Failure(self.id, "RowError", str(err))
         done = batch.fail(odd)
@@ -155,10 +165,24 @@ class LensStage(Stage[P]):
             **{name: [shot[at] for shot in shots] for at, name in enumerate(names)}
         )
 
-    def _taken(self, rows: Sequence[Row]) -> list[list[Shot]]:
-        return [self._series(row) for row in rows]
+    def _taken(self, row: Row) -> list[Shot]:
+        """A row's pictures; on the CPU where the device has no room, by the same lens model."""
+        import torch
 
-    def _series(self, row: Row) -> list[Shot]:
+        def on(device: torch.device) -> list[Shot]:
+            taken = self.runtime.halving(lambda rows: [self._series(rows[0], device)], [row], 1)
+            return taken[0]
+
+        device, cpu = self.runtime.torch_device, torch.device("cpu")
+        try:
+            return on(device)
+        except OutOfMemory:
+            if device == cpu:
+                raise
+            log.warning("row %s does not fit on %s: taken on the CPU", row.id, device)
+            return on(cpu)
+
+    def _series(self, row: Row, device: torch.device) -> list[Shot]:
         import numpy as np
         import torch
 
@@ -166,7 +190,6 @@ class LensStage(Stage[P]):
         from imgtool_defocus.exif import taken_with, with_lens
         from imgtool_defocus.thinlens import scene_of, take
 
-        device = self.runtime.torch_device
         image, depth = (
             torch.tensor(row[name], dtype=torch.float32, device=device)
             for name in ("image", "depth")
@@ -181,6 +204,8 @@ class LensStage(Stage[P]):
             cameras = series_of(self.params, camera, aim.focuses)
             shots = [take(one, self.model, aim.scene) for one in cameras]
         diagonal_mm = math.hypot(*camera.sensor_mm)
+        if cut := max(shot.clamped for shot in shots):
+            log.warning("row %s: --max-coc cuts %.1f%% of the blur discs", row.id, 100.0 * cut)
         facts = {**aim.facts, "from": origin}
         return [
             (*_arrays(shot, facts, with_lens(exif, shot.lens, diagonal_mm)), *aim.columns)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from imgtool_defocus.aperture import Aperture
     from imgtool_defocus.units import Focus
 
+WIDE = 0.25
+"""Discs wider than this share of the picture's width are more likely a slip than a wish."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -25,7 +28,8 @@ class Camera:
     ----------
     sensor_mm : long and short side; the long one lies along the long side of the picture.
     near_m, far_m : ends of maps that are not in metres.
-    most_coc : widest disc, as a share of the picture's width; wider ones are cut to it.
+    most_coc : widest disc, as a share of the picture's width; wider ones are cut to it. None: none.
+    is_forced : whether discs may be wider than `WIDE`.
     highlight_boost : stops.
     """
 
@@ -35,7 +39,8 @@ class Camera:
     sensor_mm: tuple[float, float]
     near_m: float
     far_m: float
-    most_coc: float
+    most_coc: float | None
+    is_forced: bool
     highlight_boost: float
     aperture: Aperture
 
@@ -64,12 +69,14 @@ class Exposure:
     ----------
     lens : that took it, focused.
     code : [3, H, W], sRGB, 0..1. coc : [H, W], pixels, positive behind the focus.
+    clamped : share of the discs that were cut.
     facts : every value that was used, and what was found; null is infinity.
     """
 
     lens: Lens
     code: Tensor
     coc: Tensor
+    clamped: float
     facts: dict[str, object]
 
 
@@ -96,17 +103,20 @@ def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
 
     Raises
     ------
-    ValueError : the focus is outside the picture or too near.
+    ValueError : the focus is outside the picture or too near, or discs are wider than `WIDE`.
     """
     depth = scene.depth
     height, width = depth.shape
     long, short = camera.sensor_mm
     sensor_mm = long if width >= height else short
     lens = Lens(camera.focal_mm, camera.f_number, _focus_m(camera.focus, depth), sensor_mm)
-    coc = circle_of_confusion(depth, lens, width)
-    most = camera.most_coc * width
-    clamped = float((coc.abs() > most).double().mean())
-    coc = coc.clamp(-most, most)
+    coc, clamped = _cut(circle_of_confusion(depth, lens, width), camera.most_coc)
+    widest = float(coc.abs().max())
+    if widest > WIDE * width and not camera.is_forced:
+        raise ValueError(
+            f"blur discs take up to {widest / width:.0%} of the picture's width: --force allows "
+            f"more than {WIDE:.0%}, --max-coc cuts them"
+        )
     near, far = depth_of_field(lens, sensor_mm / width)
     facts: dict[str, object] = {
         "focal_mm": lens.focal_mm,
@@ -119,10 +129,18 @@ def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
         "depth_kind": scene.kind,
         "filled": scene.filled,
         "clamped": clamped,
-        "widest_coc": float(coc.abs().max()),
+        "widest_coc": widest,
     }
     shown = blur(model, scene.code, coc, camera.aperture, camera.highlight_boost)
-    return Exposure(lens, shown, coc, facts)
+    return Exposure(lens, shown, coc, clamped, facts)
+
+
+def _cut(coc: Tensor, most: float | None) -> tuple[Tensor, float]:
+    """Discs of at most a share of the width, and the share of them that were wider."""
+    if most is None:
+        return coc, 0.0
+    limit = most * coc.shape[1]
+    return coc.clamp(-limit, limit), float((coc.abs() > limit).double().mean())
 
 
 def _focus_m(focus: Focus, depth: Tensor) -> float:

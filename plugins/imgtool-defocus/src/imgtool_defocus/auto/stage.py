@@ -79,8 +79,11 @@ class Auto(LensStage[AutoParams]):
         from imgtool_defocus.auto.distance import focus_distance
         from imgtool_defocus.units import Focus
 
-        looked = self.net(scene.code[None], scene.depth[None])
-        metres = float(focus_distance(looked.m, scene.depth[None], self.params.focus_average))
+        code, depth = (
+            part[None].to(self.runtime.torch_device) for part in (scene.code, scene.depth)
+        )
+        looked = self.net(code, depth)
+        metres = float(focus_distance(looked.m, depth, self.params.focus_average))
         facts = {"focus_average": self.params.focus_average, "depth_scale": float(looked.scale)}
         saliency = looked.m[0].sigmoid().float().cpu().numpy()
         return Aim([Focus(metres)], scene, facts, (saliency,))
