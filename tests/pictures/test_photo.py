@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,6 +126,18 @@ def test_animations_and_pages_are_refused(tmp_path: Path, name: str) -> None:
     first.save(tmp_path / name, save_all=True, append_images=rest)
     with pytest.raises(InputUnreadable, match="holds 3 pictures"):
         read_photo(tmp_path / name)
+
+
+@pytest.mark.parametrize("side", [10_000, 30_000])
+def test_a_header_that_asks_for_all_memory_is_refused(tmp_path: Path, side: int) -> None:
+    Image.new("1", (8, 8)).save(tmp_path / "huge.png")
+    data = (tmp_path / "huge.png").read_bytes()
+    head = b"IHDR" + struct.pack(">II", side, side) + data[24:29]
+    crc = struct.pack(">I", zlib.crc32(head))
+    (tmp_path / "huge.png").write_bytes(data[:12] + head + crc + data[33:])
+
+    with pytest.raises(InputUnreadable, match="too many"):
+        read_photo(tmp_path / "huge.png")
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "LA", "1"])

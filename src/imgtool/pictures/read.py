@@ -45,6 +45,10 @@ def open_picture(path: Path) -> Image.Image:
         return ImageOps.exif_transpose(picture)
     except InputUnreadable:
         raise
+    except Image.DecompressionBombError:
+        raise InputUnreadable(
+            f"{str(path)!r} has too many pixels", f"The limit is {MOST_PIXELS} pixels"
+        ) from None
     except UnidentifiedImageError:
         raise InputUnreadable(f"{str(path)!r} is no readable picture") from None
     except Exception as err:  # noqa: BLE001 - Pillow's readers raise many kinds for damaged bytes
