@@ -264,3 +264,24 @@ def test_the_lens_of_a_photo_is_used_and_the_one_used_is_written(registry: Regis
     assert [record["focal_mm"] for record in records] == [35.0, 35.0]
     assert records[0]["from"] == {"focal_mm": "exif", "f_number": "given", "sensor_mm": "default"}
     assert [taken_with(item.tobytes()).f_number for item in made.arrays("exif")] == [2.0, 8.0]
+
+
+def test_transparency_is_blurred_with_the_picture_and_white_does_not_bleed(
+    registry: Registry,
+) -> None:
+    shape = (HEIGHT, WIDTH)
+    alpha = np.zeros(shape, dtype=np.float32)
+    alpha[:, : WIDTH // 2] = 1.0
+    red = np.array([200, 0, 0], dtype=np.uint8)
+    laid = np.where(alpha[..., None] > 0, red, 255).astype(np.uint8)
+    stage = opened(registry, focus_at="10m", f_number=1.4, focal_length="85mm")
+    one = Batch(("0",), {"image": [laid], "depth": [halves()], "seed": [0], "alpha": [alpha]})
+    made = stage.process(one)
+    (image,), (soft,) = made.arrays("image"), made.arrays("alpha")
+    between = (soft > 0.1) & (soft < 0.9)
+    own = (image - 255.0 * (1.0 - soft[..., None])) / soft.clip(0.1)[..., None]
+
+    assert between.any()
+    assert soft[12, 0] == pytest.approx(1.0, abs=1e-4)
+    assert np.abs(own[between] - red).max() < 8
+    assert "alpha" not in stage.process(batch(halves())).columns

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from imgtool_defocus.aperture import Aperture
 
+LEAST_ALPHA = 1.0 / 255.0
+
 
 class LensModel(Protocol):
     """A renderer of blur."""
@@ -43,6 +45,33 @@ def blur(
     """
     linear = boost_highlights(decode_srgb(code), coc, highlight_boost)
     return encode_srgb(framed(model, linear, coc, aperture))
+
+
+def blur_transparent(
+    model: LensModel,
+    code: Tensor,
+    alpha: Tensor,
+    coc: Tensor,
+    aperture: Aperture,
+    highlight_boost: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """`blur` of a picture that was laid on white: light and opacity are blurred, not the white.
+
+    Parameters
+    ----------
+    code : [3, H, W], sRGB, 0..1, laid on white. alpha : [H, W], 0..1, its opacity.
+
+    Returns
+    -------
+    [3, H, W], sRGB, 0..1, laid on white again, and its opacity, [H, W].
+    """
+    alpha = alpha.clamp(0.0, 1.0)
+    own = ((code - (1.0 - alpha)) / alpha.clamp_min(LEAST_ALPHA)).clamp(0.0, 1.0)
+    linear = boost_highlights(decode_srgb(own), coc, highlight_boost) * alpha
+    light = framed(model, linear, coc, aperture)
+    opacity = framed(model, alpha.expand_as(linear), coc, aperture)[0].clamp(0.0, 1.0)
+    shown = encode_srgb(light / opacity.clamp_min(LEAST_ALPHA))
+    return shown * opacity + (1.0 - opacity), opacity
 
 
 def framed(model: LensModel, linear: Tensor, coc: Tensor, aperture: Aperture) -> Tensor:

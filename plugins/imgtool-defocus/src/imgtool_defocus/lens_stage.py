@@ -6,10 +6,11 @@ import itertools
 import logging
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 from imgtool.api import (
+    ALPHA,
     COC,
     DEPTH,
     DEPTH_KIND,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from imgtool_defocus.thinlens import Exposure, Scene
     from imgtool_defocus.units import Focus
 
-    Shot: TypeAlias = tuple[object, ...]
+    Shot: TypeAlias = Mapping[str, object]
 
 log = logging.getLogger("imgtool.defocus")
 FACTS = Field("defocus", Kind.RECORD, summary="Every value of the lens, its focus and its range.")
@@ -99,13 +100,13 @@ class Aim:
     Attributes
     ----------
     focuses : one for each picture of a rack. scene : as the lens takes it.
-    facts : to be told. columns : what else is produced, in the order of the declaration.
+    facts : to be told. columns : what else is produced, by field.
     """
 
     focuses: Sequence[Focus]
     scene: Scene
     facts: Mapping[str, object] = field(default_factory=dict)
-    columns: tuple[object, ...] = ()
+    columns: Mapping[str, object] = field(default_factory=dict)
 
 
 class LensStage(Stage[P]):
@@ -116,8 +117,8 @@ class LensStage(Stage[P]):
     Depth without `depth_kind` is in metres where it exceeds 1; else it runs from `near` to `far`.
     """
 
-    consumes = (IMAGE, DEPTH, optional(DEPTH_KIND), optional(EXIF))
-    produces: ClassVar[tuple[Field, ...]] = (IMAGE, COC, FACTS, EXIF)
+    consumes = (IMAGE, DEPTH, optional(DEPTH_KIND), optional(ALPHA), optional(EXIF))
+    produces: ClassVar[tuple[Field, ...]] = (IMAGE, COC, optional(ALPHA), FACTS, EXIF)
 
     model: LensModel
 
@@ -160,10 +161,12 @@ class LensStage(Stage[P]):
         done = batch.fail(odd)
         children = done.expand([len(shots) for shots in taken])
         shots = list(itertools.chain.from_iterable(taken))
-        names = (field.name for field in self.produces)
-        return children.with_columns(
-            **{name: [shot[at] for shot in shots] for at, name in enumerate(names)}
-        )
+        names = {
+            field.name
+            for field in self.produces
+            if not field.optional or field.name in batch.columns
+        }
+        return children.with_columns(**{name: [shot[name] for shot in shots] for name in names})
 
     def _taken(self, row: Row) -> list[Shot]:
         """A row's pictures; on the CPU where the device has no room, by the same lens model."""
@@ -198,24 +201,33 @@ class LensStage(Stage[P]):
         old = row.values.get(EXIF.name)
         exif = old.tobytes() if isinstance(old, np.ndarray) else b""
         camera, origin = camera_of(self.params, taken_with(exif), image.shape[1::-1])
+        opacity = row.values.get(ALPHA.name)
         with torch.inference_mode():
             scene = scene_of(camera, image.permute(2, 0, 1) / 255.0, depth, kind)
+            if opacity is not None:
+                scene = replace(scene, alpha=torch.tensor(opacity, device=device))
             aim = self.aim(scene, camera.focal_mm)
             cameras = series_of(self.params, camera, aim.focuses)
             shots = [take(one, self.model, aim.scene) for one in cameras]
-        diagonal_mm = math.hypot(*camera.sensor_mm)
         if cut := max(shot.clamped for shot in shots):
             log.warning("row %s: --max-coc cuts %.1f%% of the blur discs", row.id, 100.0 * cut)
+        diagonal_mm = math.hypot(*camera.sensor_mm)
         facts = {**aim.facts, "from": origin}
         return [
-            (*_arrays(shot, facts, with_lens(exif, shot.lens, diagonal_mm)), *aim.columns)
+            {
+                **_arrays(shot),
+                FACTS.name: {**shot.facts, **facts},
+                EXIF.name: np.frombuffer(with_lens(exif, shot.lens, diagonal_mm), dtype=np.uint8),
+                **aim.columns,
+            }
             for shot in shots
         ]
 
 
-def _arrays(shot: Exposure, facts: dict[str, object], exif: bytes) -> Shot:
-    import numpy as np
-
+def _arrays(shot: Exposure) -> Shot:
     image = shot.code.mul(255.0).round().byte().permute(1, 2, 0)
-    block = np.frombuffer(exif, dtype=np.uint8)
-    return image.cpu().numpy(), shot.coc.cpu().numpy(), {**shot.facts, **facts}, block
+    return {
+        IMAGE.name: image.cpu().numpy(),
+        COC.name: shot.coc.cpu().numpy(),
+        ALPHA.name: None if shot.alpha is None else shot.alpha.cpu().numpy(),
+    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgtool_defocus import depth as depths
-from imgtool_defocus.lens import LensModel, blur
+from imgtool_defocus.lens import LensModel, blur, blur_transparent
 from imgtool_defocus.optics import Lens, circle_of_confusion, depth_of_field
 
 if TYPE_CHECKING:
@@ -53,12 +53,14 @@ class Scene:
     ----------
     code : [3, H, W], sRGB, 0..1. depth : [H, W], metres.
     kind : of the map that the depth was read from. filled : share of its pixels that were holes.
+    alpha : [H, W], opacity, 0..1; the picture is laid on white. None: all is opaque.
     """
 
     code: Tensor
     depth: Tensor
     kind: str
     filled: float
+    alpha: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,14 @@ class Exposure:
     ----------
     lens : that took it, focused.
     code : [3, H, W], sRGB, 0..1. coc : [H, W], pixels, positive behind the focus.
-    clamped : share of the discs that were cut.
+    alpha : [H, W], opacity; None: that of the scene was. clamped : share of discs that were cut.
     facts : every value that was used, and what was found; null is infinity.
     """
 
     lens: Lens
     code: Tensor
     coc: Tensor
+    alpha: Tensor | None
     clamped: float
     facts: dict[str, object]
 
@@ -131,8 +134,12 @@ def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
         "clamped": clamped,
         "widest_coc": widest,
     }
-    shown = blur(model, scene.code, coc, camera.aperture, camera.highlight_boost)
-    return Exposure(lens, shown, coc, clamped, facts)
+    optics = coc, camera.aperture, camera.highlight_boost
+    if scene.alpha is None:
+        shown, alpha = blur(model, scene.code, *optics), None
+    else:
+        shown, alpha = blur_transparent(model, scene.code, scene.alpha, *optics)
+    return Exposure(lens, shown, coc, alpha, clamped, facts)
 
 
 def _cut(coc: Tensor, most: float | None) -> tuple[Tensor, float]:

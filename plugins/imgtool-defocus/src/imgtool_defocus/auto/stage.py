@@ -86,7 +86,7 @@ class Auto(LensStage[AutoParams]):
         metres = float(focus_distance(looked.m, depth, self.params.focus_average))
         facts = {"focus_average": self.params.focus_average, "depth_scale": float(looked.scale)}
         saliency = looked.m[0].sigmoid().float().cpu().numpy()
-        return Aim([Focus(metres)], scene, facts, (saliency,))
+        return Aim([Focus(metres)], scene, facts, {SALIENCY.name: saliency})
 
     def close(self) -> None:
         """Let go of the network."""
