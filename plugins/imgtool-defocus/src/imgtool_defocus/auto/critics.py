@@ -21,20 +21,22 @@ SIGMA_DATA: Final = 0.25
 SIGMAS: Final = (0.02, 0.7)
 """Least and most noise."""
 TOLD: Final = 32
+GROUPS: Final = 8
 
 
 class Told(nn.Module):
     """A convolution whose channels are scaled and shifted by what it is told."""
 
-    def __init__(self, taken: int, given: int, stride: int = 1) -> None:
+    def __init__(self, taken: int, given: int, stride: int = 1, groups: int = GROUPS) -> None:
         super().__init__()
         self.conv = nn.Conv2d(taken, given, 3, stride, 1)
+        self.norm = nn.GroupNorm(groups, given) if groups else nn.Identity()
         self.film = nn.Linear(TOLD, 2 * given)
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        """[B, given, ·, ·] of x and [B, TOLD]. No norm: blur is in how strong differences are."""
+        """[B, given, ·, ·] of x and [B, TOLD]."""
         scale, shift = self.film(told)[..., None, None].chunk(2, 1)
-        return silu(self.conv(x) * (1.0 + scale) + shift)
+        return silu(self.norm(self.conv(x)) * (1.0 + scale) + shift)
 
 
 def teller(taken: int) -> nn.Sequential:
@@ -43,16 +45,19 @@ def teller(taken: int) -> nn.Sequential:
 
 
 class Critic(nn.Module):
-    """How much a picture looks like a photograph through a lens of strength K."""
+    """How much a picture looks like a photograph through a lens of strength K.
+
+    No norm: how strong differences are is how blurred a picture is.
+    """
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.told = teller(1)
         self.levels = nn.ModuleList(
             (
-                Told(PLANES, width),
-                Told(width, 2 * width, 2),
-                Told(2 * width, 2 * width, 2),
+                Told(PLANES, width, 1, 0),
+                Told(width, 2 * width, 2, 0),
+                Told(2 * width, 2 * width, 2, 0),
             )
         )
         self.score = nn.Conv2d(2 * width, 1, 1)

@@ -32,7 +32,7 @@ MEASURED_SEED: Final = 700_000
 class FocusTrainParams:
     """Parameters of `train.defocus.auto`."""
 
-    steps: Annotated[int, Help("Steps of all three stages together."), Bounds(3)] = 2400
+    steps: Annotated[int, Help("Steps of all three stages together."), Bounds(4)] = 1200
     batch: Annotated[int, Help("Photographs a step."), Bounds(2, 1024)] = 8
     pictures: Annotated[int, Help("Photographs of each kind to make."), Bounds(2)] = 440
     smoke: Annotated[bool, Help("A few steps only, to see that everything works.")] = False
@@ -63,10 +63,10 @@ class TrainAuto(Maker[FocusTrainParams]):
         subjects: Any = runtime.component("subjects", "tabletop")
         loops = make_loops(runtime.journal)
         settings = Training(
-            split(6 if params.smoke else params.steps),
+            split(20 if params.smoke else params.steps),
             batch=2 if params.smoke else params.batch,
             seed=params.seed,
-            log_every=1 if params.smoke else 50,
+            log_every=5 if params.smoke else 50,
         )
         config = SIZES["tiny" if params.smoke else "small"]
         sets = sets_of(params, config.edge, runtime)
