@@ -180,7 +180,7 @@ def test_models_of_something_else_are_refused(
     folder = shutil.copytree(model, tmp_path / "ppd")
     shutil.rmtree(folder / "semantics")
 
-    with pytest.raises(ModelUnusable, match="semantics' cannot be loaded"):
+    with pytest.raises(ModelUnusable, match="has no semantics/, the encoder of its prompts"):
         opened(registry, folder)
     with pytest.raises(ModelUnusable, match="holds no Pixel-Perfect Depth: its weights have no"):
         opened(registry, model / "semantics")

@@ -21,7 +21,7 @@ from imgtool_defocus.ppd.maker import PpdTrainParams, TrainPpd
 from imgtool_defocus.ppd.model import PixelPerfect
 from imgtool_defocus.ppd.pool import Pool
 from imgtool_defocus.ppd.quality import fitted_errors, mean_of
-from imgtool_defocus.ppd.training import PpdTraining, Training, split
+from imgtool_defocus.ppd.training import PpdTraining, Training, side_for, split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,6 +181,10 @@ def test_a_batch_depends_on_its_draw_and_mirrors_both_alike(tmp_path: Path) -> N
 def test_steps_are_split_without_losing_any() -> None:
     assert split(20_000) == (15_000, 5_000)
     assert all(sum(split(steps)) == steps and min(split(steps)) > 0 for steps in range(2, 50))
+
+
+def test_pictures_of_both_stages_are_whole_patches() -> None:
+    assert (side_for(SIZES["small"]), side_for(SIZES["full"])) == (64, 896)
 
 
 def test_scenes_come_with_their_exact_depth(runtime: Runtime) -> None:

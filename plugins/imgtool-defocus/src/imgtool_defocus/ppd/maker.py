@@ -70,7 +70,7 @@ class TrainPpd(Maker[PpdTrainParams]):
         from imgtool_defocus.ppd.model import PixelPerfect
         from imgtool_defocus.ppd.pool import Pool
         from imgtool_defocus.ppd.semantics import keep_encoder, load_prompts
-        from imgtool_defocus.ppd.training import PpdTraining, Training, split
+        from imgtool_defocus.ppd.training import PpdTraining, Training, side_for, split
 
         device = runtime.torch_device  # asking sets threads before torch computes anything
         make_loops: Any = runtime.component("training-loops", "tabletop")
@@ -82,7 +82,7 @@ class TrainPpd(Maker[PpdTrainParams]):
             objective=params.objective,
             semantics=prompts.channels,
         )
-        side = round(config.area**0.5 / config.patch) * config.patch
+        side = side_for(config)
         loops = make_loops(runtime.journal)
         pool = Pool(
             runtime.journal / "scenes",

@@ -43,6 +43,11 @@ def load(folder: Path, options: Options, device: torch.device, dtype: torch.dtyp
         raise ModelUnusable(f"{str(folder)!r} holds no Pixel-Perfect Depth: {err}", HINT) from None
     if options.steps and net.config.objective == "regression":
         raise BadParams(f"{str(folder)!r} is a regression, of one step", "Leave --steps out")
+    if not (folder / FOLDER).is_dir():
+        raise ModelUnusable(
+            f"{str(folder)!r} has no {FOLDER}/, the encoder of its prompts",
+            "Put the encoder there that it was trained with, as transformers saves it",
+        )
     prompts = load_prompts(folder / FOLDER, device, dtype)
     if prompts.channels != net.config.semantics:
         raise ModelUnusable(

@@ -95,7 +95,8 @@ class PpdTraining:
             pictures, metres = self.pool.batch(rng, settings.batch)
             x0 = normalised(metres[:, ::shrunk, ::shrunk].to(self.device))[:, None]
             t, noise = self._drawn(rng, x0)
-            v, xt = self._velocity(net, pictures.to(self.device), mixed(x0, noise, t), t)
+            xt = mixed(x0, noise, t)
+            v = self._velocity(net, pictures.to(self.device), xt, t)
             wrong = velocity_error(v, x0, noise)
             if not gradient:
                 return wrong, {}
@@ -115,13 +116,18 @@ class PpdTraining:
         noise = torch.from_numpy(rng.standard_normal(x0.shape, np.float32))
         return t.to(x0), noise.to(self.device)
 
-    def _velocity(
-        self, net: CascadeTransformer, pictures: Tensor, xt: Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _velocity(self, net: CascadeTransformer, pictures: Tensor, xt: Tensor, t: Tensor) -> Tensor:
         rows, columns = (side // self.config.patch for side in xt.shape[2:])
         e = self.prompts(pictures, rows, columns)
         c = avg_pool2d(pictures, pictures.shape[-1] // xt.shape[-1]) - MIDDLE
-        return net(torch.cat((xt, c), dim=1), t, e), xt
+        made: Tensor = net(torch.cat((xt, c), dim=1), t, e)
+        return made
+
+
+def side_for(config: PpdConfig) -> int:
+    """Side of square pictures of a config's area that both stages cut into whole patches."""
+    cell = COARSE * config.patch
+    return max(1, round(config.area**0.5 / cell)) * cell
 
 
 def split(steps: int) -> tuple[int, int]:
