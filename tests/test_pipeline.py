@@ -27,6 +27,7 @@ from imgtool.pipeline import (
     override,
     read_pipelines,
     resolve,
+    settings_name,
     sweep,
 )
 from imgtool.registry import Registry
@@ -353,6 +354,13 @@ def test_sweep_suffixes_differ_where_keys_share_a_name(file: Path, registry: Reg
     portrait = load_pipeline(f"{file}:portrait", registry)
     found = sweep(portrait, {"generate.steps": [1], "again.steps": [2]}, registry)
     assert found[0][0] == "generate.steps=1,again.steps=2"
+
+
+def test_a_name_of_long_settings_is_short_and_still_of_them_alone() -> None:
+    one, other = (settings_name({"a.text": "word " * 50 + end}) for end in ("x", "y"))
+    assert one != other
+    assert one.startswith("text=word_word_")
+    assert {len(name) for name in (one, other)} == {80}
 
 
 def test_sweep_without_values_is_refused(file: Path, registry: Registry) -> None:

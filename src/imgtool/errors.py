@@ -38,6 +38,11 @@ def some(names: Iterable[str], most: int = 12) -> str:
     return ", ".join(every[:most]) + more or "none"
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `2 rows`; `plural` where an s alone does not make it."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 class ImgtoolError(Exception):
     """Base of every error that imgtool raises on purpose; a plugin may raise it as it is.
 

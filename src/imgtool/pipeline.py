@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MakerUse", "Pipeline", "StageUse", "find_pipeline", "load_pipeline", "override",
-    "read_pipelines", "resolve", "sweep",
+    "read_pipelines", "resolve", "settings_name", "sweep",
 ]  # fmt: skip
 
 DEFAULT_FILE = "pipelines.toml"
+LONGEST_NAME = 80
 
 
 def read_pipelines(path: str | Path) -> dict[str, Pipeline]:
@@ -102,10 +104,23 @@ def sweep(
     for combination in itertools.product(*values.values()):
         chosen = dict(zip(values, combination, strict=True))
         varied = override(pipeline, chosen, registry)
-        suffix = ",".join(f"{_short(key, values)}={value}" for key, value in chosen.items())
-        suffix = re.sub(r"[^\w.,=+-]", "_", suffix)
-        variants.append((suffix, resolve(varied, registry) if registry else varied))
+        resolved = resolve(varied, registry) if registry else varied
+        variants.append((settings_name(chosen), resolved))
     return variants
+
+
+def settings_name(values: Mapping[str, object]) -> str:
+    """What tells a pipeline with `values` set from others, for names: `steps=30,n=2`.
+
+    Of long values it keeps the beginning, and a digest of the whole.
+    """
+    text = ",".join(f"{_short(key, values)}={value}" for key, value in values.items())
+    name = re.sub(r"[^\w.,=+-]", "_", text)
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=4).hexdigest()
+    beginning = name.encode()[: LONGEST_NAME - len(digest) - 1].decode(errors="ignore")
+    return f"{beginning}-{digest}"
 
 
 def _override_one(

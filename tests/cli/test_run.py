@@ -81,6 +81,17 @@ def test_a_changed_parameter_runs_that_stage_and_later_ones(imgtool: Imgtool) ->
 
 
 @pytest.mark.usefixtures("pipelines")
+def test_a_run_with_changed_parameters_leaves_the_plain_one(imgtool: Imgtool, world: Path) -> None:
+    command = ["run", "toy", "a", "--store", "s.zarr", "--json"]
+    for more in ([], ["--set", "draw.size=4"], ["--sweep", "draw.size=2,4", "--set", "draw.n=1"]):
+        assert imgtool(*command, *more).status == 0
+
+    assert sorted(path.parent.name for path in world.glob("s.zarr/runs/*/zarr.json")) == [
+        "toy", "toy-n=1-size=2", "toy-n=1-size=4", "toy-size=4",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("pipelines")
 def test_a_sweep_writes_each_variant_apart(imgtool: Imgtool, world: Path) -> None:
     answer = imgtool("run", "toy", "a", "--sweep", "draw.size=2,4", "-o", "out/{id}.png")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgtool.cli.output import Output
-from imgtool.errors import InputMissing, OutputUnwritable, UnknownComponent, UsageError
+from imgtool.errors import InputMissing, OutputUnwritable, UnknownComponent, UsageError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,8 +77,8 @@ def report(
         return
     write_unless_equal(Path(output), data)
     Output.plain().note(
-        f"wrote {output}: {found.lines} rows, {len(found.pictures)} pictures, "
-        f"{size_text(len(data))}"
+        f"wrote {output}: {counted(found.lines, 'row')}, "
+        f"{counted(len(found.pictures), 'picture')}, {size_text(len(data))}"
     )
 
 
@@ -113,12 +113,12 @@ def _named(what: tuple[str, ...], runs: tuple[str, ...]) -> tuple[Store, list[st
 
 def _matching(store: Store, runs: tuple[str, ...]) -> Iterator[str]:
     """Runs of `store` by name or by pattern, those of one pattern by the numbers in their names."""
-    from imgtool.cli.stored import run_record
+    from imgtool.cli.stored import run_named
 
     known = store.runs()
     for name in runs or (None,):
         found = [] if name is None or name in known else fnmatch.filter(known, name)
-        yield from sorted(found, key=_natural) or [run_record(store, name)[0]]
+        yield from sorted(found, key=_natural) or [run_named(store, name)]
 
 
 def _natural(name: str) -> list[tuple[float, str]]:

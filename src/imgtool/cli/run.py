@@ -8,7 +8,7 @@ imgtool run portrait prompts.txt --sweep generate.guidance=1,4,7 --store sweep.z
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,31 +39,48 @@ def _run(ctx: click.Context, /, **values: object) -> int:
     if not inputs:
         raise UsageError("no pipeline given", "imgtool pipeline list shows those at hand")
     variants = _variants(str(inputs[0]), values, registry)
-    options = with_defaults(options, variants[0][1])
-    if len(variants) == 1:
-        source = open_source(inputs[1:], ctx.meta["texts"], {}, options)
-        return run_pipeline(ctx, variants[0][1], "", source, options)
-    # Every variant reads its own rows: an iterator of rows can be used once.
+    options = with_defaults(options, variants[0].pipeline)
     status = Status.DONE
-    for suffix, pipeline in variants:
+    for variant in variants:
+        # Every variant reads its own rows: an iterator of rows can be used once.
         source = open_source(inputs[1:], ctx.meta["texts"], {}, options)
-        status = max(status, Status(run_pipeline(ctx, pipeline, suffix, source, options)))
+        status = max(status, Status(run_variant(ctx, variant, source, options)))
     return status
 
 
-def run_pipeline(
-    ctx: click.Context, pipeline: Pipeline, suffix: str, source: Source, options: RunOptions
-) -> int:
+@dataclass(frozen=True)
+class Variant:
+    """A pipeline as it is run.
+
+    Attributes
+    ----------
+    changed : what `--set` changed in it, as a name; empty: nothing.
+    value : what `--sweep` set; empty: nothing.
+    apart : whether it is one of several, whose files and named runs must not meet.
+    """
+
+    pipeline: Pipeline
+    changed: str = ""
+    value: str = ""
+    apart: bool = False
+
+    @property
+    def run_name(self) -> str:
+        """Name of its run, where the user gives none."""
+        return "-".join(filter(None, (self.pipeline.name, self.changed, self.value)))
+
+
+def run_variant(ctx: click.Context, variant: Variant, source: Source, options: RunOptions) -> int:
     """One pipeline, or one variant of a sweep, over its rows; the exit status."""
     from imgtool.cli.work import Job, perform
 
-    base = f"{pipeline.name}-{suffix}" if suffix else pipeline.name
-    if options.name and suffix:
-        options = replace(options, name=f"{options.name}-{suffix}")
-    if options.output and suffix:
-        options = replace(options, output=apart(options.output, suffix))
+    pipeline = variant.pipeline
+    if options.name and variant.apart:
+        options = replace(options, name=f"{options.name}-{variant.value}")
+    if options.output and variant.apart:
+        options = replace(options, output=apart(options.output, variant.value))
     job = Job(
-        base,
+        variant.run_name,
         pipeline.stages,
         source,
         pipeline.makers,
@@ -95,10 +112,8 @@ def apart(pattern: str, suffix: str) -> str:
     return f"{head}{slash}{suffix}/{tail}"
 
 
-def _variants(
-    ref: str, values: dict[str, object], registry: Registry
-) -> list[tuple[str, Pipeline]]:
-    from imgtool.pipeline import load_pipeline, sweep
+def _variants(ref: str, values: dict[str, object], registry: Registry) -> list[Variant]:
+    from imgtool.pipeline import load_pipeline, settings_name, sweep
 
     pairs, sweeps = values["settings"], values["sweeps"]
     assert isinstance(pairs, tuple)
@@ -106,11 +121,12 @@ def _variants(
     overrides = dict(_pair(text, "--set") for text in pairs)
     if isinstance(values["file"], Path):
         ref = f"{values['file']}:{ref}"
-    pipeline = load_pipeline(ref, registry, overrides)
+    pipeline, changed = load_pipeline(ref, registry, overrides), settings_name(overrides)
     if not sweeps:
-        return [("", pipeline)]
+        return [Variant(pipeline, changed)]
     choices = {key: value.split(",") for key, value in (_pair(t, "--sweep") for t in sweeps)}
-    return sweep(pipeline, choices, registry)
+    found = sweep(pipeline, choices, registry)
+    return [Variant(varied, changed, value, apart=len(found) > 1) for value, varied in found]
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

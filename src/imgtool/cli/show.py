@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgtool.cli.output import PREVIEWS, TABLE_ROWS, Output
-from imgtool.errors import InputMissing, UsageError
+from imgtool.errors import InputMissing, UsageError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,7 +138,8 @@ def show_rows(stored: Stored, output: Output, limit: int) -> None:
     kept = Collected(limit, PREVIEWS if output.colour else 0)
     for name, batch in stored.batches(kept.wanted):
         kept.batch(stored.instance, name, batch)
-    output.line(f"{stored.store.path}  run {stored.run}  {stored.instance}  {kept.count} rows")
+    rows = counted(kept.count, "row")
+    output.line(f"{stored.store.path}  run {stored.run}  {stored.instance}  {rows}")
     output.table(kept)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imgtool.errors import InputEmpty, UnknownComponent, near, some
 from imgtool.store.verify import reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from imgtool.batch import Batch, Row
     from imgtool.store import Store
@@ -50,7 +50,8 @@ def last_batches(path: Path, run: str | None = None, label: str | None = None) -
     from imgtool.store import Store
 
     store = Store.open(path, "r")
-    name, record = run_record(store, run)
+    name = run_named(store, run)
+    record = store.run(name) or {}
     stages = record.get("stages", [])
     labels = [stage["label"] for stage in stages]
     if label is not None and label not in labels:
@@ -98,22 +99,24 @@ def newest_run(store: Store) -> str:
     return max(names, key=lambda name: _recorded_at(store, name))
 
 
-def run_record(store: Store, run: str | None = None) -> tuple[str, Mapping[str, Any]]:
-    """Name and record of the newest run, or of `run`.
+def run_named(store: Store, run: str | None = None) -> str:
+    """The run of this name, or the one run whose name begins so; None: the newest.
 
     Raises
     ------
-    InputEmpty, UnknownComponent : there is none, or none of this name.
+    InputEmpty, UnknownComponent : there is none, or several begin so.
     """
-    run = run or newest_run(store)
-    record = store.run(run)
-    if record is None:
-        names = store.runs()
-        raise UnknownComponent(
-            f"store {str(store.path)!r} has no run {run!r}",
-            f"{near(run, names)}Runs: {some(names)}",
-        )
-    return run, record
+    names = store.runs()
+    if run is None or run in names:
+        return run or newest_run(store)
+    begin_so = [name for name in names if name.startswith(run)]
+    if len(begin_so) == 1:
+        return begin_so[0]
+    if begin_so:
+        what, hint = "several runs that begin with", f"Say which: {some(begin_so)}"
+    else:
+        what, hint = "no run", f"{near(run, names)}Runs: {some(names)}"
+    raise UnknownComponent(f"store {str(store.path)!r} has {what} {run!r}", hint)
 
 
 def _recorded_at(store: Store, run: str) -> int:

@@ -140,10 +140,10 @@ def gc(path: Path, dry_run: bool, as_json: bool) -> None:
 )
 def pack(path: Path, run: str | None, out: Path) -> None:
     """Write a run as one sharded array a field, for archives and analysis."""
-    from imgtool.cli.stored import newest_run
+    from imgtool.cli.stored import run_named
     from imgtool.store import Store
     from imgtool.store.pack import pack as write
 
     opened = Store.open(path, "r")
-    write(opened, run or newest_run(opened), out)
+    write(opened, run_named(opened, run), out)
     Output.plain().line(str(out))

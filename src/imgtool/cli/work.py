@@ -10,7 +10,7 @@ from imgtool.cli.consent import may_download
 from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
 from imgtool.cli.place import run_name, store_path
-from imgtool.errors import Status
+from imgtool.errors import Status, counted
 from imgtool.ui.progress import Bar, JsonProgress
 from imgtool.ui.timings import Timings, seconds_per_row
 from imgtool.ui.trace import Trace
@@ -98,7 +98,8 @@ def request_for(
     """What the engine is asked for."""
     from imgtool.engine.request import OnError, RunRequest, Schedule
 
-    given = [(use.use, sorted(use.params.items(), key=str)) for use in job.stages]
+    uses: tuple[MakerUse | StageUse, ...] = (*job.makers, *job.stages)
+    given = [(use.use, sorted(use.params.items(), key=str)) for use in uses]
     name = (
         job.base
         if job.exact_name and not options.name
@@ -291,5 +292,5 @@ def _report_outlets(outlets: Sequence[Outlet], output: Output) -> None:
 def _report_failures(result: RunResult, output: Output) -> None:
     if result.failures:
         row_id, why = next(iter(result.failures.items()))
-        count = "1 row" if len(result.failures) == 1 else f"{len(result.failures)} rows"
+        count = counted(len(result.failures), "row")
         output.note(f"{count} failed; first: row {row_id} in {why.stage}: {why.reason}")

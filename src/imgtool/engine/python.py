@@ -164,7 +164,7 @@ def run(
     from imgtool.engine.facade import execute
     from imgtool.engine.request import RunRequest
     from imgtool.inputs import finished_rows
-    from imgtool.pipeline import load_pipeline
+    from imgtool.pipeline import load_pipeline, settings_name
     from imgtool.registry import Registry
     from imgtool.unnamed import in_use, unnamed_store
 
@@ -181,7 +181,7 @@ def run(
         makers=loaded.makers,
         rows=finished_rows(given, seed),
         store=Path(store) if store is not None else unnamed_store(),
-        name=loaded.name,
+        name="-".join(filter(None, (loaded.name, settings_name(overrides or {})))),
     )
     with in_use(request.store):
         return Run(execute(replace(request, **settings), registry, observers))

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imgtool.errors import counted
 from imgtool.store.verify import reachable
 
 if TYPE_CHECKING:
@@ -24,9 +25,8 @@ class GcReport:
     def __str__(self) -> str:
         verb = "would remove" if self.dry_run else "removed"
         size = self.bytes / 2**20
-        batches = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
-        instances = f"{self.instances} instance{'' if self.instances == 1 else 's'}"
-        return f"{verb} {batches} and {instances}, {size:.1f} MiB"
+        batches = counted(self.batches, "batch", "batches")
+        return f"{verb} {batches} and {counted(self.instances, 'instance')}, {size:.1f} MiB"
 
 
 def collect(store: Store, dry_run: bool = False) -> GcReport:
