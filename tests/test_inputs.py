@@ -38,6 +38,22 @@ def test_prompts_get_ids_seeds_and_a_source_prompt() -> None:
     assert second["seed"] != first["seed"]
 
 
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("prompts.cvs", "did you mean '.csv'"), ("a.jsnol", "'.jsonl'"), ("rows.parquet", "put --")],
+)
+def test_a_word_that_looks_like_a_file_is_no_prompt(word: str, near: str) -> None:
+    with pytest.raises(InputUnreadable, match="looks like a file") as caught:
+        rows("a cube", word)
+    assert near in caught.value.hint
+    assert rows(texts=[word])[0]["prompt"] == word
+
+
+@pytest.mark.parametrize("text", ["v1.5", "e.g.", "etc...", "my prompts.cvs", "3.5mm", "一只猫。"])
+def test_a_dot_alone_makes_no_file(text: str) -> None:
+    assert rows(text)[0]["prompt"] == text
+
+
 def test_text_behind_two_dashes_is_never_a_path() -> None:
     assert rows(texts=["missing.txt"])[0]["prompt"] == "missing.txt"
 

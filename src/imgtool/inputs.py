@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imgtool.batch import derive_seed
-from imgtool.errors import BadRowId, InputEmpty, InputMissing, InputUnreadable, UsageError
+from imgtool.errors import (
+    BadRowId,
+    InputEmpty,
+    InputMissing,
+    InputUnreadable,
+    UsageError,
+    near,
+)
 from imgtool.fields import KNOWN, Kind, is_deep
 
 if TYPE_CHECKING:
@@ -23,7 +30,10 @@ TEXTS = {".txt"}
 TABLES = {".csv", ".jsonl"}
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 STORES = {".zarr"}
-SUFFIXES = TEXTS | TABLES | PICTURES | STORES | {".json", ".toml", ".npy", ".pfm"}
+READ = sorted(TEXTS | TABLES | PICTURES | STORES)
+SUFFIXES = {*READ, ".json", ".toml", ".npy", ".pfm"}
+AS_TEXT = "To use it as prompt text, put -- before it"
+FILE_LIKE = re.compile(r"\S+\.[A-Za-z][A-Za-z0-9]{1,7}")
 ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 Row = dict[str, Any]
@@ -58,15 +68,25 @@ def read_rows(
         where possible.
     """
     for word in words:
-        if is_path(word) and not Path(word).exists():
-            raise InputMissing(
-                f"no such file: {word!r}", "To use it as prompt text, put -- before it"
-            )
+        _check_word(word)
     parts = [_rows_of_path(Path(w)) if is_path(w) else iter([{"prompt": w}]) for w in words]
     parts += [iter([{"prompt": text}]) for text in texts]
     if not parts and bound:
         parts = [iter([{}])]
     return bind(finished_rows(itertools.chain.from_iterable(parts), seed), bound or {})
+
+
+def _check_word(word: str) -> None:
+    """Refuse a path to nothing, and a word that is more likely a file than a prompt."""
+    if is_path(word):
+        if not Path(word).exists():
+            raise InputMissing(f"no such file: {word!r}", AS_TEXT)
+    elif FILE_LIKE.fullmatch(word) and len(word) < 1000:
+        suffix = Path(word).suffix.lower()
+        raise InputUnreadable(
+            f"{word!r} looks like a file, and {suffix} is none that rows are read from",
+            f"{near(suffix, READ)}{AS_TEXT}",
+        )
 
 
 def rows_of_lines(

@@ -78,7 +78,6 @@ def open_source(
     from imgtool.cli.prerequisites import input_files
 
     words = inputs[: len(inputs) - len(texts)]
-    _note_files_taken_as_prompts(words)
     if "-" in words or (not inputs and not bound):
         if len(inputs) > 1:
             raise UsageError("'-' reads all rows from stdin; give no other input beside it")
@@ -91,6 +90,7 @@ def open_source(
         rows = _stored_rows(Path(words[0]), source.rows.instance, iter(source.rows.batches))
         return Source(rows, source.fields, source.what, files=source.files)
     rows = reading.read_rows(words, texts=texts, bound=bound, seed=options.seed)
+    _note_files_taken_as_prompts(words)
     what = (words, texts, sorted(bound.items()))
     return _from_rows(rows, what, input_files(words, bound))
 
