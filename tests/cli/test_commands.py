@@ -91,13 +91,14 @@ def test_an_unknown_trainer_gets_a_near_match(imgtool: Imgtool) -> None:
 
 
 def test_a_maker_leaves_a_folder_and_overwrites_none(imgtool: Imgtool, world: Path) -> None:
-    first = imgtool("carve.toy", "--weight", "3", "-o", "stone/")
-    second = imgtool("carve.toy", "-o", "stone/")
+    first, again = (imgtool("carve.toy", "--weight", "3", "-o", "stone/") for _ in range(2))
+    other = imgtool("carve.toy", "-o", "stone/")
 
-    assert (first.status, first.out) == (0, "stone\n")
+    assert (first.status, first.out) == (again.status, again.out) == (0, "stone\n")
+    assert again.err == "'stone' is there already, made by the same command\n"
     assert (world / "stone/model.json").read_text() == '{"weight": 3}'
-    assert second.status == 2
-    assert "no empty folder" in second.err
+    assert other.status == 2
+    assert "no empty folder" in other.err
 
 
 def test_show_tells_of_a_store_a_picture_and_a_stream(imgtool: Imgtool) -> None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import fcntl
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from imgtool.components import Component
 from imgtool.declared import spec_of
-from imgtool.engine.make import make_one
+from imgtool.engine.make import is_made, make_models, make_one
 from imgtool.errors import OutputUnwritable, StageFailed
+from imgtool.pipeline import MakerUse
 from imgtool.registry import Registry
 from imgtool.runtime.context import Runtime
 from imgtool.spec_cache import Declared, Plugin
 from imgtool.stages import Maker
+from imgtool.store import Store
 from imgtool.store.atomic import MARK
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class StoneParams:
     """What to carve."""
 
     weight: int = 1
+    of: str = ""
 
 
 class Stone(Maker[StoneParams]):
@@ -37,6 +37,9 @@ class Stone(Maker[StoneParams]):
 
     def make(self, params: StoneParams, inputs: object, out_dir: Path, runtime: Runtime) -> None:
         (out_dir / "stone.txt").write_text(str(params.weight), encoding="utf-8")
+        if params.of:
+            base = (Path(params.of) / "stone.txt").read_text(encoding="utf-8")
+            (out_dir / "of.txt").write_text(base, encoding="utf-8")
         if not params.weight:
             raise ValueError("a stone of no weight")
 
@@ -50,13 +53,35 @@ def registry() -> Registry:
 
 
 def make(registry: Registry, folder: Path, weight: int = 3) -> None:
-    make_one(Stone.id, {"weight": weight}, folder, registry, Runtime(registry=registry))
+    make_one(Stone.id, {"weight": weight}, folder, registry, Runtime(registry=registry), "key")
 
 
 def test_a_made_folder_stands_alone(registry: Registry, tmp_path: Path) -> None:
     make(registry, tmp_path / "stone")
     assert (tmp_path / "stone" / "stone.txt").read_text() == "3"
     assert [path.name for path in tmp_path.iterdir()] == ["stone"]
+
+
+def test_a_made_folder_is_known_until_it_changes(registry: Registry, tmp_path: Path) -> None:
+    make(registry, tmp_path / "stone")
+    assert is_made(tmp_path / "stone", "key")
+    assert not is_made(tmp_path / "stone", "another")
+    (tmp_path / "stone" / "stone.txt").write_text("4")
+    assert not is_made(tmp_path / "stone", "key")
+
+
+def test_a_model_made_of_another_follows_what_that_was_made_of(
+    registry: Registry, tmp_path: Path
+) -> None:
+    store, runtime = Store.open(tmp_path / "s.zarr", "a"), Runtime(registry=registry)
+    carved = []
+    for weight in (1, 2):
+        base = MakerUse("base", "carve.stone", {"weight": weight})
+        polished = MakerUse("polished", "carve.stone", {"weight": 5, "of": "@base"})
+        carved.append(make_models([base, polished], registry, runtime, store)["polished"])
+    (one, one_key), (two, two_key) = carved
+    assert one_key != two_key
+    assert [(Path(folder) / "of.txt").read_text() for folder in (one, two)] == ["1", "2"]
 
 
 def test_a_maker_that_fails_leaves_no_folder(registry: Registry, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def maker_options() -> list[click.Parameter]:
             type=click.Path(path_type=Path),
             required=True,
             metavar="FOLDER",
-            help="Folder to make; it must not exist yet.",
+            help="Folder to make; it is new, or of the same command.",
         ),
         click.Option(["--device"], default="auto", help="auto, cpu, cuda…  [default: auto]"),
         click.Option(
@@ -57,29 +57,41 @@ def maker_options() -> list[click.Parameter]:
 
 
 def _call(ctx: click.Context, spec: Spec, values: dict[str, object]) -> int:
-    import logging
-    import sys
-
     from imgtool.cli.loaded import load_registry
-    from imgtool.engine.make import make_one
+    from imgtool.engine.make import derivation_key, is_made, make_one
     from imgtool.runtime.context import Runtime
 
     params = cheap_check(spec, given_params(spec, values))
-    folder = values["output"]
+    folder, dtype = values["output"], str(values["dtype"])
     assert isinstance(folder, Path)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise OutputUnwritable(
-            f"{str(folder)!r} exists and is no empty folder", "Give a new folder to -o"
-        )
-    registry = load_registry(ctx)
-    runtime = Runtime(registry=registry, device=str(values["device"]), dtype=str(values["dtype"]))
-    # Makers take long and say how they fare in the log; a command shows it.
-    logging.basicConfig(stream=sys.stderr, format="%(message)s")
-    logging.getLogger("imgtool").setLevel(logging.INFO)
-    make_one(spec.id, params, folder, registry, runtime)
-    output = Output.plain(bool(values["json"]))
+    registry, output = load_registry(ctx), Output.plain(bool(values["json"]))
+    runtime = Runtime(registry=registry, device=str(values["device"]), dtype=dtype)
+    key = derivation_key(spec, params, {**params, "--dtype": dtype}, runtime)
+    if is_made(folder, key):
+        output.note(f"{str(folder)!r} is there already, made by the same command")
+    else:
+        _require_new(folder)
+        _show_log()
+        make_one(spec.id, params, folder, registry, runtime, key)
     if output.mode == "json":
         output.json({"schema": "imgtool.model/1", "maker": spec.id, "path": str(folder)})
     else:
         output.line(str(folder))
     return 0
+
+
+def _require_new(folder: Path) -> None:
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise OutputUnwritable(
+            f"{str(folder)!r} exists and is no empty folder, nor made by this same command",
+            "Give a new folder to -o",
+        )
+
+
+def _show_log() -> None:
+    """Makers take long and say how they fare in the log; a command shows it."""
+    import logging
+    import sys
+
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    logging.getLogger("imgtool").setLevel(logging.INFO)

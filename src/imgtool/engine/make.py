@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import time
@@ -13,19 +14,28 @@ from imgtool.declared import params_type
 from imgtool.engine.digests import input_digest
 from imgtool.errors import OutputUnwritable, StageFailed
 from imgtool.params import cheap_check, validate
-from imgtool.store.atomic import committed_folder, explained, make_folder, remove_leftovers
+from imgtool.runtime.digest import digest
+from imgtool.store.atomic import (
+    committed_folder,
+    explained,
+    make_folder,
+    remove_leftovers,
+    write_synced,
+)
 from imgtool.store.keys import instance_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from imgtool.pipeline import MakerUse
     from imgtool.registry import Registry
     from imgtool.runtime.context import Runtime
+    from imgtool.specs import Spec
     from imgtool.store import Store
 
 CLAIM_POLL_S = 0.5
+NOTE = ".imgtool-made.json"  # hidden: no part of the model and of its digest
 
 
 def make_models(
@@ -34,16 +44,11 @@ def make_models(
     """Maker name to (path of the model folder, key of its derivation)."""
     made: dict[str, tuple[str, str]] = {}
     for use in makers:
-        given = {
-            name: made[value[1:]][0]
-            if isinstance(value, str) and value[1:] in made and value.startswith("@")
-            else value
-            for name, value in use.params.items()
-        }
+        given = _replaced(use.params, {f"@{name}": path for name, (path, _) in made.items()})
+        written = _replaced(use.params, {f"@{n}": f"@{n}={key}" for n, (_, key) in made.items()})
         spec = registry.spec("maker", use.use)
         params = cheap_check(spec, given)
-        digests = "|".join(input_digest(spec, params, use.params, runtime))
-        key = instance_key(spec.id, spec.version, dict(use.params), digests, None)
+        key = derivation_key(spec, params, written, runtime)
         folder = store.beside / "models" / key
         while not folder.exists():
             claim = store.claim(key)
@@ -52,15 +57,59 @@ def make_models(
                 continue
             with claim:
                 if not folder.exists():
-                    make_one(spec.id, params, folder, registry, runtime)
+                    make_one(spec.id, params, folder, registry, runtime, key)
         made[use.name] = (str(folder), key)
     return made
 
 
+def _replaced(params: Mapping[str, object], texts: Mapping[str, str]) -> dict[str, object]:
+    """Params with the values that `texts` names replaced."""
+    return {
+        name: texts.get(value, value) if isinstance(value, str) else value
+        for name, value in params.items()
+    }
+
+
+def derivation_key(
+    spec: Spec, params: Mapping[str, object], written: Mapping[str, object], runtime: Runtime
+) -> str:
+    """What a model that a maker makes depends on: its `params` as `written`, models and files.
+
+    Raises
+    ------
+    ModelUnusable, UnknownComponent, BadParams : see `input_digest`.
+    """
+    digests = "|".join(input_digest(spec, params, written, runtime))
+    return instance_key(spec.id, spec.version, dict(written), digests, None)
+
+
+def is_made(folder: Path, key: str) -> bool:
+    """Whether a folder is what the derivation `key` made, its weights unchanged since."""
+    try:
+        note = (folder / NOTE).read_bytes()
+    except OSError:
+        return False
+    return note == _note(folder, key)
+
+
+def _note(folder: Path, key: str) -> bytes:
+    value = {"format": 1, "key": key, "digest": digest(folder)}
+    return json.dumps(value, sort_keys=True).encode() + b"\n"
+
+
 def make_one(
-    maker_id: str, params: dict[str, Any], out_dir: Path, registry: Registry, runtime: Runtime
+    maker_id: str,
+    params: dict[str, Any],
+    out_dir: Path,
+    registry: Registry,
+    runtime: Runtime,
+    key: str,
 ) -> None:
     """Make one model folder, whole or not at all; the journal beside it goes on after a kill.
+
+    Parameters
+    ----------
+    key : see `derivation_key`; a note in the folder holds it.
 
     Raises
     ------
@@ -79,6 +128,7 @@ def make_one(
             if hasattr(err, "hint"):
                 raise
             raise StageFailed(f"maker {maker_id!r}: {type(err).__name__}: {err}") from err
+        write_synced(folder / NOTE, _note(folder, key))
     shutil.rmtree(journal, ignore_errors=True)
 
 
