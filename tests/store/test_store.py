@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import shutil
 import signal
@@ -287,6 +288,17 @@ def test_stores_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     write_file(meta, meta.read_bytes().replace(b'"format": 1', b'"format": 99'))
     with pytest.raises(StoreTooNew, match="format 99"):
         Store.open(store.path, "r")
+
+
+def test_a_record_of_an_older_imgtool_is_called_so(tmp_path: Path) -> None:
+    store, *_ = filled(tmp_path / "s.zarr")
+    path = store.path / "runs" / "demo" / "zarr.json"
+    record = json.loads(path.read_text())
+    del record["attributes"]["checksum"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(StoreDamaged, match="has no checksum: an older imgtool wrote it") as caught:
+        store.run("demo")
+    assert caught.value.hint.startswith(f"imgtool store verify {store.path} takes it out")
 
 
 def test_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:

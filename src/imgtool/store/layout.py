@@ -60,6 +60,14 @@ def unsealed(path: Path) -> dict[str, Any]:
     return found
 
 
+def is_unsealed(path: Path) -> bool:
+    """Whether a group has attributes, and no checksum of them."""
+    try:
+        return "checksum" not in attributes(path)
+    except (OSError, ValueError):
+        return False
+
+
 def is_intact(data: bytes, found: Mapping[str, object]) -> bool:
     """Whether `data`, whose attributes are `found`, is what `sealed` wrote."""
     # Cut out of the bytes rather than written again: reading a batch must stay cheap.

@@ -132,8 +132,11 @@ class Store:
         try:
             found = layout.unsealed(path)
         except (OSError, ValueError) as err:
+            wrong = "is missing or damaged"
+            if layout.is_unsealed(path):
+                wrong = "has no checksum: an older imgtool wrote it"
             raise StoreDamaged(
-                f"{what} in {str(self.path)!r} is missing or damaged",
+                f"{what} in {str(self.path)!r} {wrong}",
                 f"imgtool store verify {self.path} takes it out; the next run writes it anew",
             ) from err
         return {name: value for name, value in found.items() if name != "checksum"}
