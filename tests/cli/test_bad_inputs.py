@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,13 +63,19 @@ def pickled_model(folder: Path) -> None:
     (folder / "model" / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x04N.")
 
 
+@pytest.fixture(autouse=True)
+def on_path(light_bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `imgtool` of `run`."""
+    monkeypatch.setenv("PATH", f"{light_bin}{os.pathsep}{os.environ['PATH']}")
+
+
 def void(_: object) -> None:
     """Forget a result."""
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "imgtool", *arguments],
+        ["imgtool", *arguments],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -63,16 +63,28 @@ class Said:
         return str(self.event.get("hint", "")) or (human[1] if human else "")
 
 
-def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+OWN_PROCESS = (sys.executable, "-m", "imgtool")
+
+
+@pytest.fixture(autouse=True)
+def on_path(light_bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `imgtool` of commands that need no process of their own."""
+    monkeypatch.setenv("PATH", f"{light_bin}{os.pathsep}{os.environ['PATH']}")
+
+
+def start(
+    *arguments: str, command: tuple[str, ...] = OWN_PROCESS, **options: Any
+) -> subprocess.Popen[bytes]:
     """The real command in the current folder."""
     given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options}
-    command = [sys.executable, "-m", "imgtool", *arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, **given)
+    return subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, **given)
 
 
 def run(*arguments: str, text: str | None = None, **options: Any) -> Said:
     """The same, waited for."""
-    given = options if text is None else {"stdin": subprocess.PIPE, **options}
+    given = {"command": ("imgtool",), **options}
+    if text is not None:
+        given["stdin"] = subprocess.PIPE
     process = start(*arguments, **given)
     out, err = process.communicate(None if text is None else text.encode(), timeout=120)
     return Said(process.returncode, (out or b"").decode(), err.decode())
@@ -118,7 +130,7 @@ def store_read_only() -> Said:
     Path("s.zarr").chmod(0o555)
     command = ("draw.toy", "b", "--store", "s.zarr", *EVENTS)
     try:
-        return run(*command, preexec_fn=without_override)
+        return run(*command, command=OWN_PROCESS, preexec_fn=without_override)
     finally:
         Path("s.zarr").chmod(0o755)
 

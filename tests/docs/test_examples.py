@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -36,8 +35,9 @@ def examples() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def stage_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The site of the stand-ins, and a folder with stores, pictures, pipelines to look at."""
+def stage_set(tmp_path_factory: pytest.TempPathFactory, light_bin: Path) -> tuple[Path, Path, Path]:
+    """The site of the stand-ins, the folder of the command that shells find, and one with stores,
+    pictures, pipelines to look at."""
     site, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("stage")
     install(site, "lookalikes", FILES)
     (folder / "pipelines.toml").write_text(PIPELINES)
@@ -46,7 +46,7 @@ def stage_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for place in (".local/share/bash-completion/completions", ".config/fish/completions"):
         (folder / place).mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
-        stand_in(patch, site, folder)
+        stand_in(patch, site, light_bin, folder)
         for line in (
             "run portrait prompts.txt --store runs.zarr -o out/{id}.png",
             "generate prompts.txt -o out/{id}.png",
@@ -56,15 +56,15 @@ def stage_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             "prune.obs --model tabletop --sparsity 0.5 -o pruned",
         ):
             assert run(shlex.split(line)) == 0
-    return site, folder
+    return site, light_bin, folder
 
 
-def stand_in(patch: pytest.MonkeyPatch, site: Path, folder: Path) -> None:
+def stand_in(patch: pytest.MonkeyPatch, site: Path, bin_folder: Path, folder: Path) -> None:
     """Make the stand-ins the only plugin, and `folder` the place and the home."""
     patch.chdir(folder)
     patch.syspath_prepend(str(site))
     patch.setenv("PYTHONPATH", str(site))
-    patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    patch.setenv("PATH", f"{bin_folder}{os.pathsep}{os.environ['PATH']}")
     patch.setenv("HOME", str(folder))
     patch.setenv("IMGTOOL_CACHE", str(folder / "cache"))
     patch.setenv("IMGTOOL_CONFIG", str(folder / "config"))
@@ -74,7 +74,7 @@ def stand_in(patch: pytest.MonkeyPatch, site: Path, folder: Path) -> None:
 @pytest.mark.parametrize("line", [line for line in examples() if line not in NOT_RUN])
 def test_an_example_runs(
     line: str,
-    stage_set: tuple[Path, Path],
+    stage_set: tuple[Path, Path, Path],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from warm.client import read_at_start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +67,7 @@ class Studio:
     def imgtool(self, *arguments: str, status: int = 0) -> str:
         """Run the command; what it wrote to stderr."""
         done = subprocess.run(
-            [sys.executable, "-m", "imgtool", *arguments], cwd=self.folder, env=self.env,
+            [self.folder / "bin" / "imgtool", *arguments], cwd=self.folder, env=self.env,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == status, done.stderr
@@ -74,16 +75,12 @@ class Studio:
 
 
 @pytest.fixture(scope="session")
-def studio(toy_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+def studio(toy_site: Path, tmp_path_factory: pytest.TempPathFactory, light_bin: Path) -> Studio:
     """Runs and pages that tests read and never write."""
     folder = tmp_path_factory.mktemp("studio")
-    kept = {name: os.environ[name] for name in ("LANG", "OMP_WAIT_POLICY") if name in os.environ}
-    (folder / "bin").mkdir()
-    command = folder / "bin" / "imgtool"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m imgtool "$@"\n')
-    command.chmod(0o755)
+    (folder / "bin").symlink_to(light_bin)
     env = {
-        **kept, "PATH": f"{command.parent}:/usr/bin:/bin", "HOME": str(folder),
+        **read_at_start(os.environ), "PATH": f"{folder / 'bin'}:/usr/bin:/bin", "HOME": str(folder),
         "IMGTOOL_CACHE": str(folder / "cache"), "IMGTOOL_CONFIG": str(folder / "config"),
         "PYTHONPATH": str(toy_site), "IMGTOOL_PLUGINS": "toy-stages",
     }  # fmt: skip

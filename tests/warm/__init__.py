@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-LIGHT = ("numpy", "PIL.Image", "pydantic", "zarr")
+LIGHT = (
+    "click",
+    "numpy",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "pydantic.type_adapter",
+    "zarr",
+)
 HEAVY = (
     *LIGHT,
     "torch._dynamo",
