@@ -148,6 +148,12 @@ def test_a_plugin_s_suite_is_run_and_not_drawn_again(imgtool: Any) -> None:
     assert drawn() <= count + 18
 
 
+def test_one_prompt_and_one_picture_are_no_prompts_and_pictures(imgtool: Any) -> None:
+    status, out, _ = imgtool(*RUN, "--count", "1", "--seeds", "1")
+    assert status == 0
+    assert "  1 prompt, 1 picture\n" in out
+
+
 def test_results_of_two_settings_are_compared_in_pairs(imgtool: Any) -> None:
     for name, luck in (("a", "0.2"), ("b", "0.9")):
         assert imgtool(*RUN, "--set", f"flat.toy.luck={luck}", "-o", f"{name}.json")[0] == 0

@@ -17,9 +17,10 @@ def show_results(results: Results) -> None:
     """One line a figure, after what the judge is worth."""
     accuracy = results.judge.get("accuracy")
     if accuracy:
+        asked = _many(accuracy["questions"], "question")
         click.echo(
-            f"{'judge':10} {accuracy['balanced']:7.1%}  of {accuracy['questions']} questions with "
-            "known answers, yes and no alike"
+            f"{'judge':10} {accuracy['balanced']:7.1%}  of {asked} with known answers, yes and no "
+            "alike"
         )
     as_share = _is_share(results)
     for figure in results.figures:
@@ -27,7 +28,7 @@ def show_results(results: Results) -> None:
     if results.distance is not None:
         click.echo(_distance_line(results.distance))
     if results.failures:
-        click.echo(f"{len(results.failures)} pictures failed and count nowhere")
+        click.echo(f"{_many(len(results.failures), 'picture')} failed, counted nowhere")
 
 
 def _figure_line(figure: Mapping[str, Any], as_share: bool) -> str:
@@ -35,11 +36,12 @@ def _figure_line(figure: Mapping[str, Any], as_share: bool) -> str:
     line += _bounds(figure["low"], figure["high"], as_share)
     if figure["seeds_low"] is not None:
         line += f"  seeds {_bounds(figure['seeds_low'], figure['seeds_high'], as_share)}"
-    return f"{line}  {figure['prompts']} prompts, {figure['pictures']} {_counted(figure)}"
+    about = "answer" if figure["about"] == "kind" else "picture"
+    return f"{line}  {_many(figure['prompts'], 'prompt')}, {_many(figure['pictures'], about)}"
 
 
-def _counted(figure: Mapping[str, Any]) -> str:
-    return "answers" if figure["about"] == "kind" else "pictures"
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _distance_line(distance: Mapping[str, Any]) -> str:
@@ -49,7 +51,7 @@ def _distance_line(distance: Mapping[str, Any]) -> str:
     return (
         f"{'frechet':10} {distance['value']:7.3f}  "
         f"{_bounds(distance['low'], distance['high'], False)}  "
-        f"{distance['pictures']} pictures to {distance['truth']} true ones{note}"
+        f"{_many(distance['pictures'], 'picture')} to {distance['truth']} true ones{note}"
     )
 
 
@@ -92,19 +94,23 @@ def _change_line(item: Change, as_share: bool, note: str) -> str:
 
 def show_subset(chosen: Mapping[str, Any]) -> None:
     """The prompts' ids, and how well they rank."""
-    click.echo(f"tau        {chosen['tau']:.3f}  of {len(chosen['models'])} models")
+    click.echo(f"tau        {chosen['tau']:.3f}  of {_many(len(chosen['models']), 'model')}")
     if chosen["held_out_tau"] is not None:
-        click.echo(f"held out   {chosen['held_out_tau']:.3f}  of {len(chosen['held_out'])} models")
+        held_out = _many(len(chosen["held_out"]), "model")
+        click.echo(f"held out   {chosen['held_out_tau']:.3f}  of {held_out}")
     click.echo(f"prompts    {' '.join(chosen['items'])}")
 
 
 def show_agreement(found: Mapping[str, Any]) -> None:
     """A block a metric, and differences from the first."""
     click.echo(
-        f"{found['prompts']} prompts, {found['skipped']} skipped, {len(found['models'])} models"
+        f"{_many(found['prompts'], 'prompt')}, {found['skipped']} skipped, "
+        f"{_many(len(found['models']), 'model')}"
     )
     for row in found["metrics"]:
-        click.echo(f"{row['metric']}: {row['pairs']} pairs, {row['tied']:.1%} tied by the metric")
+        click.echo(
+            f"{row['metric']}: {_many(row['pairs'], 'pair')}, {row['tied']:.1%} tied by the metric"
+        )
         for measure in ("accuracy", "srcc", "krcc", "ndcg"):
             line = f"  {measure:9}{_interval(row[measure])}"
             if "from_first" in row:
