@@ -18,8 +18,9 @@ for both, and held-out prompts of its own. Columns, with 95 % bootstrap interval
 
 Layers are solved from statistics of the dense network, as `--packages 1` does; `obs-4-packages` is
 pruned in four. `obs-log_increase` weighs steps so, `obs-error` is `--allocation error`,
-`wanda-layer` has one threshold for a layer instead of one for each row. Of heads and neurons (`structured:`), `zeroed` removes what `obs` does, without its repair. Steps and
-guidance of calibration may be others than those that are measured with (`--calibrate-steps`,
+`wanda-layer` has one threshold for a layer instead of one for each row. Of heads and neurons
+(`structured:`), `zeroed` removes what `obs` does, without its repair. Steps and guidance of
+calibration may be others than those that are measured with (`--calibrate-steps`,
 `--calibrate-guidance`).
 
 What a file of `--figures` holds is not measured again. `--sheet` measures nothing, and draws the

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from making_models import make
 from safetensors.torch import load_file, save_file
 
 from imgtool.api import (
@@ -61,16 +61,6 @@ def prompts(tmp_path: Path) -> str:
     file = tmp_path / "prompts.txt"
     file.write_text("a red cube\n\na blue sphere to the left of a cone\na wooden table\ntoo many\n")
     return str(file)
-
-
-def make(maker: type[Any], params: MaskParams, folder: Path) -> Mapping[str, Any]:
-    """The report of what was made in `folder`."""
-    runtime = Runtime(device="cpu")
-    runtime.journal = folder.with_name(folder.name + ".journal")
-    folder.mkdir()
-    maker().make(params, {}, folder, runtime)
-    report: Mapping[str, Any] = json.loads((folder / "prune_report.json").read_text())
-    return report
 
 
 def unloadable(model: Path, folder: Path) -> Path:
