@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ from imgtool.registry import Registry
 from imgtool.spec_cache import discover, file_plugin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from conftest import Imgtool
 
@@ -61,18 +60,26 @@ def registry(world: Path) -> Registry:
     return Registry.load([str(BROKEN / f"{name}.py") for name in REASONS])
 
 
-def first_failure(name: str, registry: Registry) -> Finding:
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    """Processes for stages without torch, whatever other tests have imported here."""
+    with Processes(libraries=("numpy", "pydantic", "zarr")) as processes:
+        yield processes
+
+
+def first_failure(name: str, registry: Registry, processes: Processes) -> Finding:
     plugin = file_plugin(str(BROKEN / f"{name}.py"))
     stages = [spec for spec in registry.specs("stage") if spec.dist == plugin.dist]
-    with Processes() as processes:
-        found = check_plugin(plugin, registry, stages, {}, processes)
-        return next(finding for finding in found if finding.state is State.FAILED)
+    found = check_plugin(plugin, registry, stages, {}, processes)
+    return next(finding for finding in found if finding.state is State.FAILED)
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_a_broken_stage_fails_by_the_rule_that_it_breaks(name: str, registry: Registry) -> None:
+def test_a_broken_stage_fails_by_the_rule_that_it_breaks(
+    name: str, registry: Registry, processes: Processes
+) -> None:
     rule, reason = REASONS[name]
-    found = first_failure(name, registry)
+    found = first_failure(name, registry, processes)
 
     assert found.check == rule, found
     assert reason in found.reason
@@ -137,10 +144,12 @@ QUICK = "generate.diffusers rewrite.template score.all score.hps"
 @pytest.mark.parametrize(
     "only", [QUICK, pytest.param("", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 )
-def test_stages_of_our_plugins_keep_every_rule_and_none_is_left_out(world: Path, only: str) -> None:
+def test_stages_of_our_plugins_keep_every_rule_and_none_is_left_out(
+    world: Path, warm_bin: Path, only: str
+) -> None:
     names = [file.parent.name for file in PLUGINS.glob("*/pyproject.toml")]
     done = subprocess.run(
-        [sys.executable, "-c", ALL, " ".join(names), only],
+        [warm_bin / "python", "-c", ALL, " ".join(names), only],
         capture_output=True,
         text=True,
         env={**os.environ, "IMGTOOL_PLUGINS": ",".join(names)},
@@ -167,7 +176,7 @@ def test_a_failing_import_is_named_by_file_and_line(
          "maths.py": "\n\nimport no_such_thing\n"},
     )  # fmt: skip
     plugin = next(item for item in discover() if item.dist == "deep-plugin")
-    with Processes() as processes:
+    with Processes(libraries=()) as processes:
         found = next(check_plugin(plugin, Registry.load(), [], {}, processes))
 
     assert (found.check, found.subject) == ("loads", "deep.toy")
@@ -204,12 +213,11 @@ MODELS = """
 """
 
 
-def findings(file: Path, **given: object) -> dict[str, Finding]:
+def findings(file: Path, processes: Processes, **given: object) -> dict[str, Finding]:
     plugin, registry = file_plugin(str(file)), Registry.load([str(file)])
     stages = [spec for spec in registry.specs("stage") if spec.dist == plugin.dist]
-    with Processes() as processes:
-        found = check_plugin(plugin, registry, stages, {"needy.toy": given}, processes)
-        return {finding.check: finding for finding in found}
+    found = check_plugin(plugin, registry, stages, {"needy.toy": given}, processes)
+    return {finding.check: finding for finding in found}
 
 
 def test_a_stage_whose_model_is_nowhere_is_not_run_and_the_last_line_says_so(
@@ -224,12 +232,17 @@ def test_a_stage_whose_model_is_nowhere_is_not_run_and_the_last_line_says_so(
     assert answer.err == "no rule is broken, but 10 were not run: needy.toy\n"
 
 
-def test_a_stage_is_tried_on_models_that_it_makes_unless_others_are_given(world: Path) -> None:
+def test_a_stage_is_tried_on_models_that_it_makes_unless_others_are_given(
+    world: Path, processes: Processes
+) -> None:
     (world / "needy.py").write_text(NEEDY + MODELS)
 
     kept = {State.OK, State.NOT_APPLICABLE}
-    assert {found.state for found in findings(world / "needy.py").values()} == kept
-    assert findings(world / "needy.py", model="mine")["runs"].reason.startswith("no model 'mine'")
+    own, other = (
+        findings(world / "needy.py", processes, **given) for given in ({}, {"model": "mine"})
+    )
+    assert {found.state for found in own.values()} == kept
+    assert other["runs"].reason.startswith("no model 'mine'")
 
 
 def test_the_summary_counts_what_failed_and_what_was_not_run() -> None:

@@ -29,6 +29,10 @@ def count(words):
 def die(words):
     os.kill(os.getpid(), signal.SIGKILL)
 
+def knows(words):
+    print("numpy" in sys.modules)
+    return 0
+
 def leave(words):
     sys.exit("enough")
 
@@ -45,7 +49,7 @@ def entry(tmp_path: Path) -> str:
 
 
 def test_every_run_begins_anew_and_tells_how_it_ended(entry: str) -> None:
-    with Processes() as processes:
+    with Processes(libraries=()) as processes:
         first, second = (processes.run(f"{entry}:count", "a", "b") for _ in range(2))
         killed, left, failed = (
             processes.run(f"{entry}:{name}", "x") for name in ("die", "leave", "fail")
@@ -56,9 +60,17 @@ def test_every_run_begins_anew_and_tells_how_it_ended(entry: str) -> None:
     assert failed.err.splitlines()[-1] == "KeyError: 'x'"
 
 
+def test_runs_begin_with_libraries_that_are_imported_here(entry: str) -> None:
+    import numpy  # noqa: F401
+
+    for libraries in (("numpy",), ()):
+        with Processes(libraries) as processes:
+            assert processes.run(f"{entry}:knows").out == f"{bool(libraries)}\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
 def test_a_run_is_started_where_none_can_be_forked(entry: str) -> None:
-    with Processes() as processes:
+    with Processes(libraries=()) as processes:
         processes.run(f"{entry}:count")
         assert processes._forking is not None
         processes._forking.kill()

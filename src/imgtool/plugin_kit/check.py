@@ -92,7 +92,7 @@ def check_plugin(
     if any(not problem.name for problem in problems):
         return
     modules = [plugin.module, *(spec.where.rpartition(":")[0] for spec in stages)]
-    with Processes(warm=False) as light:
+    with Processes(libraries=()) as light:
         for module in dict.fromkeys(modules):
             yield _finding(plugin.dist, "import", partial(declaration.light_import, light, module))
     makers = [spec for spec in registry.specs("maker") if spec.dist == plugin.dist]

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 from imgtool.components import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from types import TracebackType
 
 # Imported once for all; a plugin's own modules are not among them, they are new in each process.
@@ -52,11 +52,11 @@ class Processes:
 
     Attributes
     ----------
-    warm : whether they begin with what is heavy and imported in this process.
+    libraries : whose modules they begin with, as far as this process has imported them.
     """
 
-    def __init__(self, warm: bool = True) -> None:
-        self.warm = warm
+    def __init__(self, libraries: Collection[str] = HEAVY) -> None:
+        self.libraries = libraries
         self._forking: subprocess.Popen[str] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="imgtool-processes-")
 
@@ -76,8 +76,8 @@ class Processes:
     def run(self, entry: str, *arguments: str) -> Ended:
         """Call the function at `entry` with `arguments` in a process that has computed nothing."""
         out, err = (Path(self._folder.name) / name for name in ("out", "err"))
-        request = {"imports": _heavy_imports() if self.warm else [], "call": [entry, *arguments],
-                   "files": [str(out), str(err)]}  # fmt: skip
+        imports = [name for name in sys.modules if name.partition(".")[0] in self.libraries]
+        request = {"imports": imports, "call": [entry, *arguments], "files": [str(out), str(err)]}
         status = self._forked(request) if _can_fork() else _spawned(request)
         return Ended(status, *(file.read_text(errors="replace") for file in (out, err)))
 
@@ -109,10 +109,6 @@ def _can_fork() -> bool:
     """A process that asked for a GPU cannot share it with its children; macOS is no safer."""
     torch = sys.modules.get("torch")
     return sys.platform == "linux" and not (torch is not None and torch.cuda.is_available())
-
-
-def _heavy_imports() -> list[str]:
-    return [name for name in sys.modules if name.partition(".")[0] in HEAVY]
 
 
 def _environment() -> dict[str, str]:
