@@ -147,6 +147,7 @@ def test_option_acts(tiny_folder: Folder, opened: Open) -> None:
         ({"scheduler": "eulr"}, "scheduler 'eulr' is unknown"),
         ({"scheduler": "flow-euler"}, "does not fit this model"),
         ({"width": 30}, "width 30 is not a multiple of 8"),
+        ({"scheduler": "pndm", "steps": 3}, "'pndm' takes 4 steps or more, not 3"),
     ],
 )
 def test_what_the_model_does_not_take_is_refused(

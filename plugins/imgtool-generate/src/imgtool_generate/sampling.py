@@ -14,7 +14,7 @@ from imgtool_generate.encoding import text_encoder_mark
 from imgtool_generate.loading import load_pipeline
 from imgtool_generate.options import read_options
 from imgtool_generate.prompts import check_embeds, prompt_arguments, warn_of_long_prompts
-from imgtool_generate.schedule import check_name, make_scheduler
+from imgtool_generate.schedule import check_name, check_steps, make_scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +69,8 @@ class Sampler:
         width, height = settle_size(params, pipe, capability)
         advice: Any = runtime.model(params.model, "text-to-image").advice
         own_steps = advice.get("steps", capability.defaults.get("num_inference_steps", 50))
+        steps = params.steps or int(own_steps)
+        check_steps(pipe.scheduler, steps)
         if params.negative and not capability.negative:
             raise BadParams(f"{capability.pipeline} takes no negative prompt", "Leave it out")
         if "use_resolution_binning" in capability.accepted:
@@ -80,7 +82,7 @@ class Sampler:
             pipe=pipe,
             capability=capability,
             options=options,
-            steps=params.steps or int(own_steps),
+            steps=steps,
             guidance=settle_guidance(params.guidance, advice.get("guidance"), capability),
             width=width,
             height=height,

@@ -46,6 +46,21 @@ def make_scheduler(name: str, current: Any) -> Any:
         raise BadParams(f"scheduler {name!r}: {err}") from err
 
 
+def check_steps(scheduler: Any, steps: int) -> None:
+    """Refuse fewer steps than those of Runge and Kutta with which PNDM begins.
+
+    Raises
+    ------
+    BadParams : diffusers would fail over them.
+    """
+    least = getattr(scheduler, "pndm_order", 0)
+    if steps < least and not scheduler.config.get("skip_prk_steps"):
+        raise BadParams(
+            f"scheduler 'pndm' takes {least} steps or more, not {steps}",
+            f"Set steps to {least}, or take another scheduler, such as 'ddim'",
+        )
+
+
 def is_flow(scheduler: Any) -> bool:
     """Whether a model with this scheduler is trained by flow matching."""
     return (
