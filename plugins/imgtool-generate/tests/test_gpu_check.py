@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "gpu_check.py"
 
 
-def test_table_has_a_line_for_every_setting() -> None:
+def test_table_has_a_line_for_every_setting(warm_bin: Path) -> None:
     arguments = ["--device", "cpu", "--only", "sd", "--rows", "2", "--steps", "2"]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False
+        [warm_bin / "python", SCRIPT, *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     *lines, last = done.stdout.splitlines()
