@@ -159,11 +159,11 @@ def test_extrapolation_is_the_same_from_pictures_and_from_statistics(
 def test_patches_are_counted_and_never_compared_with_whole_pictures(
     bench: Bench, call: Callable[..., int], sets: Sets
 ) -> None:
-    found = bench("pfid", sets.large, sets.one, "--crops", 3, *JUDGE)
+    found = bench("fid", sets.large, sets.one, "--crops", 3, *JUDGE)
     assert (found["pictures"]["count"], found["reference"]["count"]) == (18, 120)
     assert (found["extraction"]["crops"], found["extraction"]["crop"]) == (3, 64)
     with pytest.raises(BadParams, match="whole pictures"):
-        call("pfid", sets.saved, sets.large)
+        call("fid", sets.saved, sets.large, "--crops", 3)
 
 
 def test_reconstructions_are_those_of_the_autoencoder(

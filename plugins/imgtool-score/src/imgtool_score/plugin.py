@@ -30,7 +30,7 @@ STAGES = (
 SETS = (
     ("fid", "Fréchet distance of two sets of pictures"),
     ("kid", "Kernel distance of two sets of pictures"),
-    ("pfid", "Fréchet distance of patches of two sets of pictures"),
+    ("pfid", "Fréchet distance of pictures and what perturbed tokens make of them"),
     ("rfid", "Fréchet distance of pictures and their reconstructions"),
 )
 EXTRACTORS = (

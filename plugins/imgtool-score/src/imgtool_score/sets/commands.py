@@ -5,6 +5,7 @@ Exit status 1 where pictures were skipped.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -29,11 +30,14 @@ def _measure(measure: str, values: dict[str, Any]) -> int:
     from imgtool_score.sets.record import lines, record, skipped, warnings
     from imgtool_score.sets.request import Measure, Request
     from imgtool_score.sets.resize import Patches
+    from imgtool_score.sets.swapping import Swap
 
     as_json, device = values.pop("as_json"), values.pop("device")
     patches = Patches(values.pop("crops", 0), values.pop("crop", 0))
     skip = values.pop("on_error") == "skip"
-    request = Request(Measure(measure), patches=patches, skip=skip, **values)
+    grid = itertools.product(values.pop("alphas", ()), values.pop("deltas", ()))
+    swaps = tuple(Swap(*pair) for pair in grid)
+    request = Request(Measure(measure), patches=patches, swaps=swaps, skip=skip, **values)
     _check(request.reference, request.autoencoder, request.save)
     registry = click.get_current_context().find_root().meta.get("registry")
     # Features of FID are never taken in half precision, nor in TF32.
@@ -75,16 +79,19 @@ def _check(reference: str, autoencoder: str, save: Path | None) -> None:
 
 
 def _command(name: str, second: str, summary: str, *more: click.Parameter) -> click.Command:
+    """`second` names the other set; empty: it is made from PICTURES."""
+    other = click.Argument(["reference"], metavar=f"[{second}]", required=False, default="")
+    sets = f"PICTURES and {second} are each a {SET}" if second else "PICTURES are a folder or store"
     return click.Command(
         name,
-        help=f"{summary}\n\nPICTURES and {second} are each a {SET}.",
+        help=f"{summary}\n\n{sets}.",
         params=[
             click.Argument(["pictures"], metavar="PICTURES"),
-            click.Argument(["reference"], metavar=f"[{second}]", required=False, default=""),
+            *([other] if second else ()),
             *more,
             *_shared(),
         ],
-        callback=lambda **values: _measure(name, values),
+        callback=lambda **values: _measure(name, {"reference": "", **values}),
     )
 
 
@@ -128,13 +135,37 @@ def _shared() -> list[click.Parameter]:
     ]
 
 
+def _seed(what: str) -> click.Option:
+    return click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help=what)
+
+
 INFINITE = click.Option(
     ["--infinite"],
     is_flag=True,
     help="Also extrapolate to infinitely many PICTURES, which takes their number out.",
 )
 
-fid = _command("fid", "REFERENCE", "Fréchet distance of two sets of pictures.", INFINITE)
+fid = _command(
+    "fid",
+    "REFERENCE",
+    "Fréchet distance of two sets of pictures, or of patches of them.",
+    click.Option(
+        ["--crops"],
+        type=click.IntRange(0),
+        default=0,
+        metavar="N",
+        help="Compare N patches of each picture, cut out at full resolution at places that follow "
+        "from its name.",
+    ),
+    click.Option(
+        ["--crop"],
+        type=click.IntRange(0),
+        default=0,
+        metavar="PIXELS",
+        help="Edge of a patch.  [default: the extractor's, so that nothing is resized]",
+    ),
+    INFINITE,
+)
 kid = _command(
     "kid",
     "REFERENCE",
@@ -149,29 +180,35 @@ kid = _command(
         show_default=True,
         help="Pictures in a subset, at most.",
     ),
-    click.Option(
-        ["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of the subsets."
-    ),
+    _seed("Of the subsets."),
 )
 pfid = _command(
     "pfid",
-    "REFERENCE",
-    "Fréchet distance of patches, cut out at full resolution.",
+    "",
+    "Fréchet distance of pictures and their reconstructions from perturbed tokens (RobustTok).",
     click.Option(
-        ["--crops"],
-        type=click.IntRange(1),
-        default=4,
+        ["--tokenizer", "autoencoder"],
+        required=True,
+        metavar="REF",
+        help="Discrete tokenizer: a VQModel of diffusers.",
+    ),
+    click.Option(
+        ["--alpha", "alphas"],
+        type=click.FloatRange(0, 1),
+        multiple=True,
+        default=(0.5,),
         show_default=True,
-        help="Patches of a picture, at places that follow from its name.",
+        help="How likely a token is drawn anew; given more than once, the mean over all.",
     ),
     click.Option(
-        ["--crop"],
-        type=click.IntRange(0),
-        default=0,
-        metavar="PIXELS",
-        help="Edge of a patch.  [default: the extractor's, so that nothing is resized]",
+        ["--delta", "deltas"],
+        type=click.IntRange(1),
+        multiple=True,
+        default=(100,),
+        show_default=True,
+        help="Among how many of the nearest codes; given more than once, the mean over all.",
     ),
-    INFINITE,
+    _seed("Of the swaps."),
 )
 rfid = _command(
     "rfid",
@@ -181,7 +218,7 @@ rfid = _command(
         ["--vae", "autoencoder"],
         default="",
         metavar="REF",
-        help="Reconstruct by this AutoencoderKL, or that of this pipeline of diffusers.",
+        help="Reconstruct by this AutoencoderKL or VQModel, or that of this pipeline of diffusers.",
     ),
     INFINITE,
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
-from imgtool.api import BadParams
+from imgtool.api import BadParams, ModelUnusable
 from imgtool_score.sets.collecting import KEPT, Collector
 from imgtool_score.sets.frechet import (
     Extrapolated,
@@ -17,8 +18,10 @@ from imgtool_score.sets.frechet import (
 from imgtool_score.sets.kernel import kid
 from imgtool_score.sets.measuring import BadPictures, Measuring
 from imgtool_score.sets.pictures import Place, pictures_in, place_of, require_pairs
+from imgtool_score.sets.reconstructing import load_autoencoder, reconstructions
 from imgtool_score.sets.request import Measure, Result, Side
 from imgtool_score.sets.saved import load, require_comparable, save
+from imgtool_score.sets.swapping import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,8 +29,10 @@ if TYPE_CHECKING:
     from imgtool.api import Runtime
     from imgtool_score.sets.moments import Moments
     from imgtool_score.sets.pictures import Picture
+    from imgtool_score.sets.reconstructing import Autoencoder
     from imgtool_score.sets.request import Request
     from imgtool_score.sets.saved import FeatureSet
+    from imgtool_score.sets.swapping import Swap
 
 DEFAULT_EXTRACTOR = "clip"
 # Nested subsets that a line is drawn through: of a tenth of 50,000 pictures and more, as in the
@@ -80,10 +85,14 @@ class Comparison:
         ImgtoolError : as the parts that are asked say.
         """
         request = self.request
+        if request.swaps:
+            self._check_swaps()
         found, parts = self._set(request.pictures, PARTS if request.infinite else 1)
         one = Side(request.pictures, self.places[request.pictures][0], found)
         if request.save is not None:
             save(request.save, found)
+        if request.swaps:
+            return self._over_swaps(one)
         two = self._reference()
         if two is None:
             return Result(request.measure, one)
@@ -112,15 +121,40 @@ class Comparison:
             require_comparable(measuring.extraction, found.extraction)
         return measuring
 
+    @cached_property
+    def autoencoder(self) -> Autoencoder:
+        """What makes the reference out of the pictures, loaded."""
+        return load_autoencoder(self.runtime, self.request.autoencoder)
+
+    def _check_swaps(self) -> None:
+        codes, named = self.autoencoder.codes, repr(self.request.autoencoder)
+        if not codes:
+            raise ModelUnusable(
+                f"{named} has no codes to swap", "Name a VQModel, or measure with bench rfid"
+            )
+        most = max(swap.delta for swap in self.request.swaps)
+        if most > codes:
+            raise BadParams(
+                f"--delta {most} is more than the {codes} codes of {named}", "Give a smaller one"
+            )
+
+    def _over_swaps(self, one: Side) -> Result:
+        grid = []
+        for swap in self.request.swaps:
+            two = self._reconstructed(swap)
+            grid.append((swap, frechet_distance(gaussian(one.found), gaussian(two.found))))
+        mean = math.fsum(value for _, value in grid) / len(grid)
+        return Result(self.request.measure, one, two, mean, grid=tuple(grid))
+
     def _check_saved(self) -> None:
         for one, two in itertools.combinations(self.saved.values(), 2):
             require_comparable(one.extraction, two.extraction)
-        wants_patches = self.request.measure is Measure.PFID
+        wants_patches = self.request.patches.count > 0
         for word, found in self.saved.items():
             if bool(found.extraction.crops) != wants_patches:
                 holds = "whole pictures" if wants_patches else "patches"
                 raise BadParams(
-                    f"{word!r} holds statistics of {holds}", "pfid is of patches, others are not"
+                    f"{word!r} holds statistics of {holds}", "Only bench fid --crops is of patches"
                 )
         found_first = self.saved.get(self.request.pictures)
         if self.request.infinite and found_first is not None and not found_first.has_all:
@@ -133,16 +167,18 @@ class Comparison:
     def _reference(self) -> Side | None:
         request = self.request
         if request.autoencoder:
-            from imgtool_score.sets.reconstructing import load_autoencoder, reconstructions
-
-            autoencoder = load_autoencoder(self.runtime, request.autoencoder)
-            again = reconstructions(pictures_in(*self.places[request.pictures]), autoencoder)
-            found, _ = self._measured(request.autoencoder, again)
-            return Side(request.autoencoder, "reconstructions", found)
+            return self._reconstructed()
         if not request.reference:
             return None
         place = self.places[request.reference][0]
         return Side(request.reference, place, self._set(request.reference)[0])
+
+    def _reconstructed(self, swap: Swap = NONE) -> Side:
+        request = self.request
+        from_pictures = pictures_in(*self.places[request.pictures])
+        again = reconstructions(from_pictures, self.autoencoder, swap, request.seed)
+        found, _ = self._measured(request.autoencoder, again)
+        return Side(request.autoencoder, "reconstructions", found)
 
     def _set(self, word: str, parts: int = 1) -> tuple[FeatureSet, Collector]:
         found = self.saved.get(word)

@@ -41,6 +41,7 @@ def record(result: Result) -> dict[str, object]:
         "subsets": kid.subsets if kid else None,
         "subset_size": kid.size if kid else None,
         "infinite": asdict(line) if line else None,
+        "grid": [{**asdict(swap), "value": value} for swap, value in result.grid] or None,
         "extraction": asdict(result.pictures.found.extraction),
         "pictures": _side(result.pictures),
         "reference": _side(result.reference) if result.reference else None,
@@ -62,6 +63,8 @@ def lines(result: Result) -> list[str]:
         line = result.infinite
         sizes = f"{len(line.sizes)} sizes from {line.sizes[0]}"
         rows.append(("infinite", f"{line.value:.6g} (r² {line.r2:.3f}, {sizes})"))
+    for swap, value in result.grid if len(result.grid) > 1 else ():
+        rows.append(("", f"{value:.6g} at alpha {swap.alpha:g}, delta {swap.delta}"))
     for name, side in _sides(result).items():
         lost = f", {side.found.skipped} skipped" if side.found.skipped else ""
         rows.append((name, f"{side.found.count} of {side.place} {shown(side.given)}{lost}"))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from imgtool_score.sets.frechet import Extrapolated
     from imgtool_score.sets.kernel import Kid
     from imgtool_score.sets.saved import FeatureSet
+    from imgtool_score.sets.swapping import Swap
 
 
 class Measure(StrEnum):
@@ -36,11 +37,13 @@ class Request:
     extractor, model : empty: those of a file of statistics that is given, else the default.
     patches : what is cut out; a count of 0: whole pictures.
     autoencoder : makes the reference out of the pictures; a model reference.
+    swaps : of its codes, whose distances are averaged; none: pFID is not asked for.
     infinite : whether to extrapolate FID.
     skip : whether to leave out pictures that cannot be read.
     save : where to write the statistics of `pictures`.
     batch : squares to compute at once.
-    subsets, subset_size, seed : of KID.
+    subsets, subset_size : of KID.
+    seed : of subsets or swaps.
     """
 
     measure: Measure
@@ -50,6 +53,7 @@ class Request:
     model: str = ""
     patches: Patches = field(default_factory=Patches)
     autoencoder: str = ""
+    swaps: tuple[Swap, ...] = ()
     infinite: bool = False
     skip: bool = False
     save: Path | None = None
@@ -76,7 +80,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Result:
-    """A measure and all that it depends on; `value` is None where a set was only saved."""
+    """A measure and all that it depends on.
+
+    Attributes
+    ----------
+    value : None where a set was only saved.
+    grid : the distance of each swap, of which `value` is the mean.
+    """
 
     measure: Measure
     pictures: Side
@@ -84,3 +94,4 @@ class Result:
     value: float | None = None
     kid: Kid | None = None
     infinite: Extrapolated | None = None
+    grid: tuple[tuple[Swap, float], ...] = ()
