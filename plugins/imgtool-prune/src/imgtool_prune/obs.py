@@ -4,8 +4,8 @@
     U     [d, d]  upper factor of the inverse Hessian, see `imgtool_prune.factor`
     e_j   [R]     w_j / U_jj where pruned, else 0
 
-Pruning w_q costs w_q^2 / (2 [H^-1]_qq), and -w_q / [H^-1]_qq H^-1[:, q] makes up for it (Hassibi and
-Stork 1992; OBS-Diff, arXiv 2510.06751, eq. 2). With the columns before j frozen, [H^-1]_jj is
+Pruning w_q costs w_q^2 / (2 [H^-1]_qq), and -w_q / [H^-1]_qq H^-1[:, q] makes up for it (Hassibi
+and Stork 1992; OBS-Diff, arXiv 2510.06751, eq. 2). With the columns before j frozen, [H^-1]_jj is
 U_jj^2 and the repair is -e_j U[j, j:] (SparseGPT, arXiv 2301.00774).
 
 The plain loop takes e_j U[j, j:] off all later columns, one column after another. Here a column is
