@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -56,12 +56,39 @@ def files_of(folder: Path) -> dict[str, str]:
     }
 
 
+def lay_out(folder: Path) -> Path:
+    """A four-stage pipeline and sixty prompts."""
+    (folder / "pipelines.toml").write_text(PIPELINE)
+    (folder / "prompts.txt").write_text("".join(f"prompt {i}\n" for i in range(60)))
+    return folder
+
+
 @pytest.fixture
 def slow(world: Path) -> Path:
     """A folder with a four-stage pipeline and sixty prompts."""
-    (world / "pipelines.toml").write_text(PIPELINE)
-    (world / "prompts.txt").write_text("".join(f"prompt {i}\n" for i in range(60)))
-    return world
+    return lay_out(world)
+
+
+@pytest.fixture(scope="module")
+def unbroken(toy_site: Path, light_bin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the pipeline was run; to be copied."""
+    folder, home = lay_out(tmp_path_factory.mktemp("unbroken")), tmp_path_factory.mktemp("home")
+    own = {
+        "HOME": str(home), "IMGTOOL_CACHE": str(home / "cache"),
+        "IMGTOOL_CONFIG": str(home / "config"), "IMGTOOL_PLUGINS": "toy-stages",
+        "PYTHONPATH": str(toy_site),
+    }  # fmt: skip
+    command = [light_bin / "python", "-m", "imgtool", *RUN]
+    subprocess.run(
+        command, cwd=folder, env={**os.environ, **own}, stdout=subprocess.DEVNULL, check=True
+    )
+    return folder
+
+
+@pytest.fixture
+def finished(world: Path, unbroken: Path) -> Path:
+    """A folder with a pipeline that was run."""
+    return shutil.copytree(unbroken, world, dirs_exist_ok=True)
 
 
 def batches_begun(progress: str) -> list[str]:
@@ -71,10 +98,10 @@ def batches_begun(progress: str) -> list[str]:
     return [event["name"] for event in events if event["event"] == "BatchStarted"]
 
 
-def killed_after(seconds: float, *arguments: str) -> list[str]:
+def killed_after(seconds: float, python: Path, *arguments: str) -> list[str]:
     """Run, kill without warning, and say which batches were begun."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "imgtool", *arguments, "--progress", "json"],
+        [python, "-m", "imgtool", *arguments, "--progress", "json"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -86,7 +113,7 @@ def killed_after(seconds: float, *arguments: str) -> list[str]:
 
 
 def test_run_killed_twenty_times_ends_with_the_bytes_of_an_unbroken_one(
-    slow: Path, imgtool: Imgtool
+    slow: Path, imgtool: Imgtool, light_bin: Path
 ) -> None:
     began = time.monotonic()
     assert imgtool(*RUN).status == 0
@@ -95,7 +122,8 @@ def test_run_killed_twenty_times_ends_with_the_bytes_of_an_unbroken_one(
     for path in ("s.zarr", "s.zarr.d", "out"):
         (slow / path).rename(slow / f"unbroken-{path}")
     rng = random.Random(4)
-    begun = [name for _ in range(20) for name in killed_after(rng.uniform(0.1, longest / 3), *RUN)]
+    delays, python = (rng.uniform(0.1, longest / 3) for _ in range(20)), light_bin / "python"
+    begun = [name for delay in delays for name in killed_after(delay, python, *RUN)]
     last = imgtool(*RUN, "--progress", "json")
     begun += batches_begun(last.err)
     assert last.status == 0
@@ -105,8 +133,8 @@ def test_run_killed_twenty_times_ends_with_the_bytes_of_an_unbroken_one(
     assert redone <= 20 * 4 * 2  # at most two batches of each stage for each kill
 
 
-def test_finished_run_computes_nothing(slow: Path, imgtool: Imgtool) -> None:
-    assert imgtool(*RUN).status == 0
+@pytest.mark.usefixtures("finished")
+def test_finished_run_computes_nothing(imgtool: Imgtool) -> None:
     again = imgtool(*RUN, "--progress", "json")
     events = [json.loads(line) for line in again.err.splitlines() if line.startswith("{")]
     assert again.status == 0
@@ -114,8 +142,8 @@ def test_finished_run_computes_nothing(slow: Path, imgtool: Imgtool) -> None:
     assert len(again.lines) == 60
 
 
-def test_changed_parameter_runs_that_stage_and_later_ones(slow: Path, imgtool: Imgtool) -> None:
-    assert imgtool(*RUN).status == 0
+@pytest.mark.usefixtures("finished")
+def test_changed_parameter_runs_that_stage_and_later_ones(imgtool: Imgtool) -> None:
     again = imgtool(*RUN, "--set", "score.red.x=1")
     assert again.status == 2
     again = imgtool(*RUN, "--set", "draw.toy.tint=red", "--progress", "json")
@@ -123,20 +151,20 @@ def test_changed_parameter_runs_that_stage_and_later_ones(slow: Path, imgtool: I
     assert sorted(opened) == ["draw.toy", "score.red", "select.best"]
 
 
-def test_prompts_added_at_the_end_reuse_all_full_batches(slow: Path, imgtool: Imgtool) -> None:
-    assert imgtool(*RUN).status == 0
-    with (slow / "prompts.txt").open("a") as file:
+def test_prompts_added_at_the_end_reuse_all_full_batches(finished: Path, imgtool: Imgtool) -> None:
+    with (finished / "prompts.txt").open("a") as file:
         file.write("one more\n")
     again = imgtool(*RUN, "--progress", "json")
     computed = [e for e in again.err.splitlines() if '"BatchStarted"' in e]
     assert len(computed) == 4
 
 
-def test_two_runs_at_once_share_the_work(slow: Path, imgtool: Imgtool) -> None:
+@pytest.mark.usefixtures("slow")
+def test_two_runs_at_once_share_the_work(light_bin: Path) -> None:
     arguments = [a for a in RUN if a not in ("-o", "out/{id}.png")]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "imgtool", *arguments, "--progress", "json"],
+            [light_bin / "python", "-m", "imgtool", *arguments, "--progress", "json"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -155,10 +183,9 @@ def test_two_runs_at_once_share_the_work(slow: Path, imgtool: Imgtool) -> None:
     assert len(started_) == len(set(started_)) == 4 * 15
 
 
-def test_row_alone_gives_the_bytes_it_gave_in_the_run(slow: Path, imgtool: Imgtool) -> None:
-    assert imgtool(*RUN).status == 0
-    kept = sorted(path.name for path in (slow / "out").iterdir())[7]
+def test_row_alone_gives_the_bytes_it_gave_in_the_run(finished: Path, imgtool: Imgtool) -> None:
+    kept = sorted(path.name for path in (finished / "out").iterdir())[7]
     row = kept.removesuffix(".png")
     arguments = [a if a != "out/{id}.png" else "alone/{id}.png" for a in RUN]
     assert imgtool(*arguments, "--row", row).status == 0
-    assert (slow / "alone" / kept).read_bytes() == (slow / "out" / kept).read_bytes()
+    assert (finished / "alone" / kept).read_bytes() == (finished / "out" / kept).read_bytes()
