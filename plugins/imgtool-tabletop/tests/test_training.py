@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from imgtool_tabletop.captions.parse import parse
 from imgtool_tabletop.captions.words import all_words
 from imgtool_tabletop.judge import Judge
 from imgtool_tabletop.makers import TrainParams, budget_of, seconds
-from imgtool_tabletop.training.bank import PictureBank, scene_at
+from imgtool_tabletop.training.bank import PictureBank, being_filled, scene_at
 from imgtool_tabletop.training.clip import answers_of
 from imgtool_tabletop.training.judge import judge_accuracy
 from imgtool_tabletop.training.log import plot
@@ -70,6 +71,8 @@ def test_bank_goes_on_where_it_was(tmp_path: Path) -> None:
     bank = PictureBank(tmp_path, 1, 128)
     assert bank.filled() == 128
     assert bank.reader()[:128].std() > 10
+    with being_filled(bank, 128):
+        assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("20m", 1200), ("1.5h", 5400)])
@@ -126,10 +129,14 @@ assert not [name for name in sys.modules if name.startswith("imgtool")]
     assert done.returncode == 0, done.stderr
 
 
-def test_shipped_weights_are_small() -> None:
-    sizes = [path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")]
+def test_shipped_weights_of_all_plugins_are_small_and_none_is_kept_twice() -> None:
+    plugins = Path(__file__).parents[2]
+    files = {path.resolve() for path in plugins.glob("*/src/*/weights/**/*.safetensors")}
+    assert {path.resolve() for path in WEIGHTS.rglob("*.safetensors")} <= files
+    sizes = [path.stat().st_size for path in files]
     assert max(sizes) < 16 * 2**20
     assert sum(sizes) < 32 * 2**20
+    assert len({path.read_bytes() for path in files}) == len(files)
 
 
 def test_latents_have_unit_spread_in_every_direction() -> None:

@@ -21,6 +21,7 @@ from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.saving import save_half
 
+Device = torch.device | str
 ADVICE: dict[str, Any] = {"steps": 25, "guidance": 4.5}
 """What `imgtool generate` uses where the user says nothing."""
 CARD = Card(
@@ -116,8 +117,8 @@ class LatentSource:
             pictures = (
                 torch.from_numpy(self.bank.reader()[rows].copy()).float().div_(127.5).sub_(1.0)
             )
-            with torch.autocast("cpu", torch.bfloat16):
-                posterior = self.vae.encode(pictures).latent_dist
+            with torch.autocast(self.vae.device.type, torch.bfloat16):
+                posterior = self.vae.encode(pictures.to(self.vae.device)).latent_dist
             self.latents[rows] = (posterior.mean.float() * self.vae.config.scaling_factor).half()
             self.encoded = rows.stop
 
@@ -125,9 +126,10 @@ class LatentSource:
 class CaptionSource:
     """Text states of a bank's captions; each caption is encoded once, when first met."""
 
-    def __init__(self, bank: PictureBank, clip_dir: Path) -> None:
+    def __init__(self, bank: PictureBank, clip_dir: Path, device: Device = "cpu") -> None:
         self.bank = bank
-        self.encoder = CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32).eval()
+        encoder = CLIPTextModel.from_pretrained(clip_dir, dtype=torch.float32)
+        self.encoder = encoder.eval().to(device)
         self.tokenizer = CLIPTokenizer.from_pretrained(clip_dir)
         self.width = self.encoder.config.hidden_size
         self.empty = self._encode([""])[0]
@@ -138,8 +140,9 @@ class CaptionSource:
         tokens = self.tokenizer(
             texts, padding="max_length", truncation=True, return_tensors="pt"
         ).input_ids
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.encoder(tokens).last_hidden_state.to(torch.bfloat16)  # type: ignore[no-any-return]
+        device = self.encoder.device
+        with torch.autocast(device.type, torch.bfloat16):
+            return self.encoder(tokens.to(device)).last_hidden_state.to("cpu", torch.bfloat16)  # type: ignore[no-any-return]
 
     def states(self, rows: list[int], variants: list[int]) -> Tensor:
         """[B, 128, width] bfloat16: caption `variants[i]` of picture `rows[i]`; -1: no words."""
@@ -168,15 +171,23 @@ class Examples:
 class ExampleSource:
     """Draws examples from a bank's pictures and captions; a step's depend on seed and step alone.
 
-    empty : share of captions left out. captions : different ones a picture.
+    empty : share of captions left out. captions : different ones a picture. device : what encodes
+    both; examples are on the CPU.
     """
 
     def __init__(
-        self, bank: PictureBank, vae_dir: Path, clip_dir: Path, captions: int, empty: float = 0.0
+        self,
+        bank: PictureBank,
+        vae_dir: Path,
+        clip_dir: Path,
+        captions: int,
+        empty: float = 0.0,
+        device: Device = "cpu",
     ) -> None:
-        vae = AutoencoderKL.from_pretrained(vae_dir, torch_dtype=torch.float32).eval()
+        vae = AutoencoderKL.from_pretrained(vae_dir, torch_dtype=torch.float32).eval().to(device)
         self.channels = int(vae.config.latent_channels)
-        self.pictures, self.texts = LatentSource(bank, vae), CaptionSource(bank, clip_dir)
+        self.pictures = LatentSource(bank, vae)
+        self.texts = CaptionSource(bank, clip_dir, device)
         self.captions, self.empty = captions, empty
 
     def draw(self, batch: int, seed: int, step: int) -> Examples:
@@ -224,16 +235,17 @@ def train_generator(
     out_dir: Path,
     work_dir: Path,
     report: Report,
+    device: Device = "cpu",
     export_every_s: float = 600.0,
 ) -> None:
     """Train, resume, export now and then, and write the pipeline folder at the end."""
-    source = ExampleSource(bank, vae_dir, clip_dir, settings.captions, settings.empty)
+    source = ExampleSource(bank, vae_dir, clip_dir, settings.captions, settings.empty, device)
     unet = build_unet(settings, source.channels, source.texts.width)
     if settings.start:
         begun = UNet2DConditionModel.from_pretrained(settings.start, torch_dtype=torch.float32)
         unet.load_state_dict(begun.state_dict())
     report(f"{sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters")
-    trainer = Trainer(unet, work_dir, settings.budget, settings.optimiser, report)
+    trainer = Trainer(unet, work_dir, settings.budget, settings.optimiser, report, device)
     alphas = build_scheduler().alphas_cumprod
     exported = trainer.seconds
 
@@ -246,9 +258,10 @@ def train_generator(
         drawn = source.draw(settings.batch, settings.seed, step)
         times = draw_times(settings.batch, drawn.generator)
         noised, target = velocity_pair(drawn.latents, drawn.noise, times, alphas)
-        with torch.autocast("cpu", torch.bfloat16):
-            made = unet(noised, times, drawn.states).sample
-        value = (made.float() - target).square().mean()
+        inputs = (each.to(device) for each in (noised, times, drawn.states))
+        with trainer.precision():
+            made = unet(*inputs).sample
+        value = (made.float() - target.to(device)).square().mean()
         return value, {"encoded": float(source.pictures.encoded)}
 
     trainer.run(loss)

@@ -51,9 +51,16 @@ class Trainer:
     """Runs `loss(step) -> (loss, named figures)` until the budget ends or a signal comes."""
 
     def __init__(
-        self, model: nn.Module, work_dir: Path, budget: Budget, optimiser: Optimiser, report: Report
+        self,
+        model: nn.Module,
+        work_dir: Path,
+        budget: Budget,
+        optimiser: Optimiser,
+        report: Report,
+        device: torch.device | str = "cpu",
     ) -> None:
-        self.model, self.work_dir = model, work_dir
+        self.device = torch.device(device)
+        self.model, self.work_dir = model.to(self.device), work_dir
         self.budget, self.settings, self.report = budget, optimiser, report
         self.weights = [p for p in model.parameters() if p.requires_grad]
         self.adam = torch.optim.AdamW(
@@ -71,6 +78,10 @@ class Trainer:
         if self.budget.steps:
             return self.step / self.budget.steps
         return min(1.0, self.seconds / self.budget.seconds)
+
+    def precision(self) -> torch.autocast:
+        """bfloat16 wherever that is safe, for the time of a block."""
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def run(self, loss: Callable[[int], tuple[Tensor, dict[str, float]]]) -> None:
         """Train until the budget is used; the last step is in the checkpoint.
@@ -179,8 +190,10 @@ class Trainer:
                 p.copy_(tensors[f"model.{i}"])
                 self.average[i].copy_(tensors[f"average.{i}"])
                 prefix = f"adam.{i}."
+                kept = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+                # The step count alone stays where it is, as AdamW has it.
                 self.adam.state[p] = {
-                    k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
+                    k: v if k == "step" else v.to(self.device) for k, v in kept.items()
                 }
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.report(f"resumed at step {self.step}, {self.seconds:.0f} s used")

@@ -28,7 +28,7 @@ from imgtool_tabletop.captions.grammar import caption
 from imgtool_tabletop.own_captions import own_captions
 from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
-from imgtool_tabletop.training.generator import LatentSource
+from imgtool_tabletop.training.generator import Device, LatentSource
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.saving import save_half
 
@@ -144,10 +144,9 @@ class FoldedJointAttention:
 class JointTexts:
     """Captions as the pipeline encodes them."""
 
-    def __init__(self, clip_dir: Path) -> None:
-        self.encoder = CLIPTextModelWithProjection.from_pretrained(
-            clip_dir, dtype=torch.float32
-        ).eval()
+    def __init__(self, clip_dir: Path, device: Device = "cpu") -> None:
+        encoder = CLIPTextModelWithProjection.from_pretrained(clip_dir, dtype=torch.float32)
+        self.encoder = encoder.eval().to(device)
         self.tokenizer = CLIPTokenizer.from_pretrained(clip_dir)
         self.width = 2 * self.encoder.config.hidden_size
 
@@ -167,8 +166,9 @@ class JointTexts:
             max_length=most if whole else min(most, -(-longest // 8) * 8),
             return_tensors="pt",
         ).input_ids
-        with torch.autocast("cpu", torch.bfloat16):
-            made = self.encoder(tokens, output_hidden_states=True)
+        device = self.encoder.device
+        with torch.autocast(device.type, torch.bfloat16):
+            made = self.encoder(tokens.to(device), output_hidden_states=True)
         states = F.pad(made.hidden_states[-2].repeat(1, 1, 2), (0, 0, 0, 1))
         return states, made.text_embeds.repeat(1, 2)
 
@@ -181,16 +181,17 @@ def train_mmdit(
     out_dir: Path,
     work_dir: Path,
     report: Report,
+    device: Device = "cpu",
 ) -> None:
     """Train, resume, and write the pipeline folder at the end."""
-    vae = AutoencoderKL.from_pretrained(vae_dir, torch_dtype=torch.float32).eval()
-    pictures, texts = LatentSource(bank, vae), JointTexts(clip_dir)
+    vae = AutoencoderKL.from_pretrained(vae_dir, torch_dtype=torch.float32).eval().to(device)
+    pictures, texts = LatentSource(bank, vae), JointTexts(clip_dir, device)
     net = build_transformer(settings, int(vae.config.latent_channels), texts.width)
     if settings.start:
         begun = SD3Transformer2DModel.from_pretrained(settings.start, torch_dtype=torch.float32)
         net.load_state_dict(begun.state_dict())
     report(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters")
-    trainer = Trainer(net, work_dir, settings.budget, settings.optimiser, report)
+    trainer = Trainer(net, work_dir, settings.budget, settings.optimiser, report, device)
     net.set_attn_processor(FoldedJointAttention(EMPTY_TOKENS))
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
@@ -205,9 +206,9 @@ def train_mmdit(
         noise = torch.randn(latents.shape, generator=drawn)
         sigmas = torch.sigmoid(torch.randn(settings.batch, generator=drawn))
         noised = torch.lerp(latents, noise, sigmas[:, None, None, None])
-        with torch.autocast("cpu", torch.bfloat16):
-            made = net(noised, states, pooled, 1000 * sigmas).sample
-        value = (made.float() - (noise - latents)).square().mean()
+        with trainer.precision():
+            made = net(noised.to(device), states, pooled, 1000 * sigmas.to(device)).sample
+        value = (made.float() - (noise - latents).to(device)).square().mean()
         return value, {"encoded": float(pictures.encoded)}
 
     trainer.run(loss)
