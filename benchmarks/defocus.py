@@ -72,11 +72,11 @@ def fourier_layers(linear: Tensor, coc: Tensor, aperture: Aperture) -> tuple[Ten
 PLAIN = {"unfolded": unfolded, "fourier": fourier_layers}
 
 
-def scene(size: int, disc: float) -> tuple[Tensor, Tensor]:
-    """Noise, [3, size, size], and discs from -`disc` to `disc` pixels."""
-    light = torch.rand(3, size, size, generator=torch.Generator().manual_seed(0))
-    coc = torch.linspace(disc, -disc / 2.0, size)[:, None].repeat(1, size)
-    coc[size // 3 : size // 2, size // 3 : size // 2] = -disc
+def scene(width: int, height: int, disc: float) -> tuple[Tensor, Tensor]:
+    """Noise, [3, height, width], and discs from -`disc` to `disc` pixels."""
+    light = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0))
+    coc = torch.linspace(disc, -disc / 2.0, height)[:, None].repeat(1, width)
+    coc[height // 3 : height // 2, width // 3 : width // 2] = -disc
     return light, coc
 
 
@@ -88,7 +88,7 @@ def held_mib(kind: str) -> float:
 
 
 @torch.inference_mode()
-def measure(name: str, size: int, disc: float, limit: int) -> None:
+def measure(name: str, size: tuple[int, int], disc: float, limit: int) -> None:
     """Print seconds of processor time, and MiB above what was held before.
 
     The process is ended after `limit` seconds of processor time.
@@ -96,24 +96,26 @@ def measure(name: str, size: int, disc: float, limit: int) -> None:
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     model: LensModel = PLAIN.get(name) or import_module(f"imgtool_defocus.{name}").render
-    framed(model, *scene(32, 4.0), Aperture())
-    light, coc = scene(size, disc)
+    framed(model, *scene(32, 32, 4.0), Aperture())
+    light, coc = scene(*size, disc)
     before, start = held_mib("VmRSS"), time.process_time()
     framed(model, light, coc, Aperture())
     seconds, mib = time.process_time() - start, held_mib("VmHWM") - before
     sys.stdout.write(f"{seconds:8.2f} s {mib:8.0f} MiB")
 
 
-def unfolded_gib(size: int, disc: float) -> float:
+def unfolded_gib(size: tuple[int, int], disc: float) -> float:
     """What a plain gather would hold: taps of three colours, their product and their weights."""
-    return 7 * 4 * size**2 * (disc + 1) ** 2 / 2**30
+    width, height = size
+    return 7 * 4 * width * height * (disc + 1) ** 2 / 2**30
 
 
-def measured(name: str, size: int, disc: float, limit: int, gib: float) -> str:
+def measured(name: str, size: tuple[int, int], disc: float, limit: int, gib: float) -> str:
     """A measurement in words."""
     if name == "unfolded" and unfolded_gib(size, disc) > gib:
         return f"    would hold {unfolded_gib(size, disc):.0f} GiB"
-    command = [sys.executable, str(OWN), "--one", name, "--size", str(size), "--discs", str(disc)]
+    command = [sys.executable, str(OWN), "--one", name, "--size", "{}x{}".format(*size)]
+    command += ["--discs", str(disc)]
     command += ["--limit", str(limit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
@@ -121,10 +123,16 @@ def measured(name: str, size: int, disc: float, limit: int, gib: float) -> str:
     return done.stdout if done.returncode == 0 else f"    ended with {done.returncode}"
 
 
+def size_of(text: str) -> tuple[int, int]:
+    """Width and height of `1024` or `3840x2160`."""
+    width, _, height = text.partition("x")
+    return int(width), int(height or width)
+
+
 def main() -> None:
     """Print a line for each lens model and width of disc."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--size", type=size_of, default=(1024, 1024), help="1024 or 3840x2160")
     parser.add_argument("--discs", type=float, nargs="+", default=[8.0, 32.0, 128.0])
     parser.add_argument("--models", nargs="+", default=[*OURS, *PLAIN])
     parser.add_argument("--limit", type=int, default=120, help="processor seconds")
@@ -137,7 +145,8 @@ def main() -> None:
     for name in given.models:
         for disc in given.discs:
             found = measured(name, given.size, disc, given.limit, given.memory)
-            sys.stdout.write(f"{name:9} {given.size:5}² discs of {disc:4g} px {found}\n")
+            size = "{}×{}".format(*given.size)
+            sys.stdout.write(f"{name:9} {size:>9} discs of {disc:4g} px {found}\n")
             sys.stdout.flush()
 
 
