@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from imgtool_sr.checkpoints import whole_picture_layers
@@ -99,14 +100,14 @@ def test_the_noise_is_predicted_in_float32_by_nets_of_low_precision(teacher: UNe
 
 def test_a_new_net_returns_the_picture_and_ignores_both_second_paths() -> None:
     model, u = PocketSR(TINY), drawn(1, 3, 32, 48).sigmoid()
-    before = model.restored(u)
+    picture, before = model.restored(u)
     torch.nn.init.normal_(model.encoder.rich.weight)
-    after = model.restored(u)
+    after = model.denoised(u)
 
-    assert torch.equal(before.picture, u)
+    assert torch.equal(picture, u)
     assert torch.equal(before.z0, after.z0)
     torch.nn.init.normal_(model.inject.weight)
-    assert not torch.equal(before.z0, model.restored(u).z0)
+    assert not torch.equal(before.z0, model.denoised(u).z0)
 
 
 def test_gates_start_nearly_closed_and_look_at_what_is_near() -> None:
@@ -120,6 +121,18 @@ def test_gates_start_nearly_closed_and_look_at_what_is_near() -> None:
     assert 0.05 < float(open_.mean()) < 0.2
     assert torch.equal(alone[..., :4], far[..., :4])
     assert not torch.equal(alone[..., 5], far[..., 5])
+
+
+def test_skips_start_with_detail_and_no_colour() -> None:
+    skip = PocketSR(TINY).decoder.skips[2]
+    flat, edge = torch.full((1, 3, 16, 16), 0.7), torch.zeros(1, 3, 16, 16)
+    edge[..., 8:] = 1.0
+    with torch.no_grad():
+        seen = [skip.conv(F.pixel_unshuffle(u, 2))[..., 1:-1, 1:-1] for u in (flat, edge)]
+        quiet = skip.conv.bias.detach()[:, None, None]
+
+    assert torch.allclose(seen[0], quiet.expand_as(seen[0]), atol=1e-5)
+    assert float((seen[1] - quiet).abs().max()) > 1
 
 
 def test_nets_that_see_whole_pictures_can_be_told() -> None:

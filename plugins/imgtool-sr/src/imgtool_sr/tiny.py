@@ -57,6 +57,6 @@ def save_pocket(folder: Path) -> Path:
 
     torch.manual_seed(0)
     model = PocketSR(SIZES["tiny"])
-    nn.init.normal_(model.decoder.rise[-1].weight, std=0.03)
+    nn.init.normal_(model.decoder.rise[-1].weight, std=0.1)
     save_pocketsr(model, folder)
     return folder

@@ -57,8 +57,8 @@ class PocketConfig:
 SIZES: Final = {
     "full": PocketConfig(),
     "small": PocketConfig(
-        widths=(64, 96, 128), layers=1, attention=(False, True, True), head_width=32, encoder=64,
-        decoder=(64, 48, 32), norm="pixel", gate_window=5, kept_samplers=1, keeps_attention=False,
+        widths=(32, 48, 64), layers=1, attention=(False, True, True), head_width=16, encoder=32,
+        decoder=(48, 40, 32), norm="pixel", gate_window=5, kept_samplers=1, keeps_attention=False,
         timestep=200,
     ),
     "tiny": PocketConfig(

@@ -16,12 +16,28 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=nn.Module)
 CLOSED = -2.0
 """Bias that gates start with: an eighth open."""
+DETAIL = 8.0
+"""How much stronger than other convolutions those of skips start, since gates let an eighth in."""
+TENTHS = 0.1
+"""What the decoder's last convolution counts in. What is to be added to a picture is small, and the
+first steps of Adam, which are of one size in every weight, would overshoot it."""
 
 
 def silent(conv: M) -> M:
     """The same convolution, set to give zeros until it has learned."""
     for weights in conv.parameters():
         nn.init.zeros_(weights)
+    return conv
+
+
+def blind_to_flat(conv: nn.Conv2d, cell: int) -> nn.Conv2d:
+    """The same convolution, of cells of pixels, set to see no colour but changes of it.
+
+    Even colours are many times as strong as detail, and no part of what is to be added.
+    """
+    with torch.no_grad():
+        taps = conv.weight.unflatten(1, (-1, cell**2))
+        conv.weight.copy_(DETAIL * (taps - taps.mean((2, 3, 4), keepdim=True)).flatten(1, 2))
     return conv
 
 
@@ -69,7 +85,7 @@ class AdaptiveSkip(nn.Module):
     def __init__(self, channels: int, cell: int, window: int) -> None:
         super().__init__()
         self.cell, self.window = cell, window
-        self.conv = nn.Conv2d(3 * cell**2, channels, 3, padding=1)
+        self.conv = blind_to_flat(nn.Conv2d(3 * cell**2, channels, 3, padding=1), cell)
         self.mlp = nn.Sequential(
             nn.Conv2d(2 * channels, channels // 2, 1), nn.SiLU(),
             nn.Conv2d(channels // 2, channels, 1),
@@ -114,4 +130,4 @@ class LiteDecoder(nn.Module):
         d = self.conv_in(z0) + self.inject(rich)
         for skip, pairs, rise in zip(self.skips, self.pairs, self.rise, strict=True):
             d = F.pixel_shuffle(rise(pairs(skip(d, u))), 2)
-        return d
+        return TENTHS * d

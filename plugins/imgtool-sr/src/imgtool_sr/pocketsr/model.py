@@ -31,22 +31,27 @@ def alpha_bar(timestep: int) -> float:
     return float((1.0 - beta).cumprod(0)[timestep])
 
 
+def centred(u: Tensor) -> Tensor:
+    """0..1 as -1..1, as autoencoders of Stable Diffusion take pictures."""
+    return 2.0 * u - 1.0
+
+
 def one_step(z: Tensor, eps: Tensor, alpha: float) -> Tensor:
     """z0 of a latent and its noise, in float32: DDIM to the end (Song et al. 2021, eq. 9)."""
     return (z.float() - (1.0 - alpha) ** 0.5 * eps.float()) / alpha**0.5
 
 
-class Restored(NamedTuple):
-    """What the net makes of u.
+class Denoised(NamedTuple):
+    """What encoder and UNet make of u.
 
     Attributes
     ----------
-    picture : [B, 3, H, W], not clamped. z0 : [B, latent, h, w] float32.
+    z0 : [B, latent, h, w] float32. rich : [B, widths[0], h, w], of the UNet.
     features : of the UNet, one a level.
     """
 
-    picture: Tensor
     z0: Tensor
+    rich: Tensor
     features: list[Tensor]
 
 
@@ -66,17 +71,21 @@ class PocketSR(nn.Module):
         self.inject = silent(nn.Conv2d(config.widths[0], config.widths[0], 1))
         self.alpha = alpha_bar(config.timestep)
 
-    def restored(self, u: Tensor) -> Restored:
-        """All that training looks at, of [B, 3, H, W] in 0..1."""
-        z, rich = self.encoder(u)
+    def denoised(self, u: Tensor) -> Denoised:
+        """The latent without noise and what it is made of, of [B, 3, H, W] in 0..1."""
+        z, rich = self.encoder(centred(u))
         made = self.unet(z, self.inject(rich))
-        z0 = one_step(z, made.eps, self.alpha)
-        residual = self.decoder(z0.to(made.rich.dtype), made.rich, u)
-        return Restored(u + residual, z0, made.features)
+        return Denoised(one_step(z, made.eps, self.alpha), made.rich, made.features)
+
+    def restored(self, u: Tensor) -> tuple[Tensor, Denoised]:
+        """[B, 3, H, W], not clamped, of the same in 0..1, and what it is made of."""
+        inner = self.denoised(u)
+        residual = self.decoder(inner.z0.to(inner.rich.dtype), inner.rich, centred(u))
+        return u + residual, inner
 
     def forward(self, u: Tensor) -> Tensor:
         """[B, 3, H, W] in 0..1 of the same."""
-        return self.restored(u).picture.clamp(0.0, 1.0)
+        return self.restored(u)[0].clamp(0.0, 1.0)
 
 
 def save_pocketsr(model: PocketSR, folder: Path) -> None:
