@@ -13,19 +13,9 @@ from PIL import Image
 from tiny_scorers import pictures
 
 from imgtool.api import Batch, ModelUnusable, NeedsConsent
-from imgtool_score.similarity import (
-    Clip,
-    ClipParams,
-    Hps,
-    HpsParams,
-    Pick,
-    PickParams,
-    Win,
-    WinParams,
-    scaled,
-    softmax,
-)
+from imgtool_score.similarity import Clip, ClipParams, Hps, HpsParams, Pick, PickParams, scaled
 from imgtool_score.tiny import MEAN, STD, save_clip
+from imgtool_score.winning import Win, WinParams, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable

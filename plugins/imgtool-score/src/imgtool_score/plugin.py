@@ -13,7 +13,7 @@ STAGES = (
     ("score.clip", "similarity:Clip"),
     ("score.pick", "similarity:Pick"),
     ("score.hps", "similarity:Hps"),
-    ("score.win", "similarity:Win"),
+    ("score.win", "winning:Win"),
     ("score.aesthetic", "aesthetic:Aesthetic"),
     ("score.tit", "consistency:Tit"),
     ("score.tit-llm", "consistency:TitLlm"),

@@ -1,22 +1,17 @@
-"""The stages that compare pictures with prompts by a CLIP: `score.clip`, `score.pick`, `score.hps`.
-
-`score.win` turns any score into chances of winning among the children of one parent.
-"""
+"""Stages that compare pictures with prompts by a CLIP: `score.clip`, `score.pick`, `score.hps`."""
 
 from __future__ import annotations
 
-import math
+from abc import abstractmethod
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 
 from imgtool.api import (
     IMAGE,
     PROMPT,
     SOURCE_PROMPT,
-    BadParams,
     Batch,
-    Bounds,
     Failure,
     Help,
     ModelRef,
@@ -37,7 +32,7 @@ from imgtool_score.record import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -52,6 +47,122 @@ Tokenizer = Annotated[
     str, Help("Folder or model with the tokenizer; empty: the model's own."), ModelRef("tokenizer")
 ]
 Strict = Annotated[bool, Help("Fail rows whose text is longer than the model reads.")]
+
+
+class NamesClip(Protocol):
+    """Parameters of every stage here."""
+
+    @property
+    def model(self) -> str:
+        """The CLIP."""
+
+    @property
+    def tokenizer(self) -> str:
+        """Its tokenizer, where it brings none."""
+
+    @property
+    def against(self) -> str:
+        """Field to compare with."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether a text that is cut fails its row."""
+
+
+P = TypeVar("P", bound=NamesClip)
+
+
+class Similarity(Stage[P]):
+    """What the stages share: cosines of pictures and texts of a batch, by one CLIP."""
+
+    consumes = (IMAGE, PROMPT, optional(SOURCE_PROMPT))
+
+    encoder: Encoder
+
+    def open(self, params: P, runtime: Runtime) -> None:
+        """Load both towers.
+
+        Raises
+        ------
+        ModelUnusable, NeedsConsent : the model cannot be loaded, or is not here.
+        """
+        from imgtool_score.clip import load_encoder
+
+        self.params, self.runtime = params, runtime
+        self.encoder = load_encoder(runtime, params.model, params.tokenizer)
+
+    def process(self, batch: Batch) -> Batch:
+        """One score a row; a row without a prompt has none. Texts that were cut are marked."""
+        texts = [self.prefix + t if t.strip() else "" for t in self._texts(batch)]
+        limit = self.encoder.limit
+        cut = [count if count > limit else 0 for count in map(self.encoder.tokens, texts)]
+        if self.params.strict and any(cut):
+            rest = batch.fail(self._too_long(batch, cut))
+            return self.process(rest) if len(rest) else rest
+        warn_cut(sum(map(bool, cut)), limit)
+        rows = list(zip(batch.arrays("image"), texts, strict=True))
+        cosines = self.runtime.halving(self._cosines, rows)
+        scored = [
+            Scored(self.scaled(cosine), "", self._notes(count))
+            if text
+            else Scored(None, "the row has no prompt")
+            for cosine, text, count in zip(cosines, texts, cut, strict=True)
+        ]
+        return with_scores(batch, self.about(), scored)
+
+    @property
+    def prefix(self) -> str:
+        """Words before the prompt."""
+        return ""
+
+    def scaled(self, cosine: float) -> float:
+        """The score that a cosine makes."""
+        return cosine
+
+    @abstractmethod
+    def about(self) -> About:
+        """How the stage scores."""
+
+    def _texts(self, batch: Batch) -> list[str]:
+        return texts_against(batch, self.params.against)
+
+    def _cosines(self, rows: Sequence[tuple[np.ndarray, str]]) -> list[float]:
+        from imgtool_score.clip import cosines
+
+        images = self.encoder.images([image for image, _ in rows])
+        return cosines(images, self.encoder.texts([text for _, text in rows]))
+
+    def _too_long(self, batch: Batch, cut: Sequence[int]) -> dict[str, Failure]:
+        limit = self.encoder.limit
+        return {
+            row_id: Failure(
+                self.id, "RowError", f"the prompt has {count} tokens, the model reads {limit}"
+            )
+            for row_id, count in zip(batch.ids, cut, strict=True)
+            if count
+        }
+
+    def _notes(self, tokens: int) -> dict[str, object]:
+        notes: dict[str, object] = {"against": self.params.against}
+        if tokens:
+            notes |= {"truncated": True, "tokens": tokens, "limit": self.encoder.limit}
+        return notes
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self.runtime.release()
+
+    @classmethod
+    def check_models(cls, folder: Path) -> dict[str, object]:
+        """A CLIP of random weights."""
+        from imgtool_score.tiny import save_clip
+
+        return {"model": str(save_clip(folder / "clip"))}
+
+    @classmethod
+    def weight_bytes(cls, params: P, runtime: Runtime) -> int:
+        """Size of the weights on disk."""
+        return runtime.model(params.model, TASK).weight_bytes if params.model else 0
 
 
 @dataclass(frozen=True)
@@ -80,49 +191,28 @@ def scaled(cosine: float, scale: str) -> float:
     return 100 * cosine if scale == "clip100" else cosine
 
 
-class Clip(Stage[ClipParams]):
+class Clip(Similarity[ClipParams]):
     """How well a picture fits its prompt: the cosine of their vectors."""
 
     id, version = "score.clip", 1
     summary = "Score how well pictures fit their prompts, by CLIP."
     default_of_family = True
-    consumes = (IMAGE, PROMPT, optional(SOURCE_PROMPT))
     produces = (score("clip"), info("clip"))
 
-    encoder: Encoder
+    @property
+    def prefix(self) -> str:
+        """Words before the prompt."""
+        given = self.params.prefix
+        return PREFIXES[self.params.scale] if given is None else given
 
-    def open(self, params: ClipParams, runtime: Runtime) -> None:
-        """Load both towers.
+    def scaled(self, cosine: float) -> float:
+        """The cosine on the scale that was asked for."""
+        return scaled(cosine, self.params.scale)
 
-        Raises
-        ------
-        ModelUnusable : the model cannot be loaded.
-        """
-        from imgtool_score.clip import load_encoder
-
-        self.params, self.runtime = params, runtime
-        self.encoder = load_encoder(runtime, params.model, params.tokenizer)
-
-    def process(self, batch: Batch) -> Batch:
-        """One cosine a row. A row without a prompt has none."""
-        params = self.params
-        prefix = PREFIXES[params.scale] if params.prefix is None else params.prefix
-        low, high = LIMITS[params.scale]
-        mark = fingerprint("clip/1", self.encoder.digest, params.scale, prefix)
-        about = About("clip", params.model, mark, low, high)
-        agreement = Agreement(self.encoder, self.runtime, params.against, prefix)
-        return agreement.score(
-            batch, about, lambda cosine: scaled(cosine, params.scale), params.strict
-        )
-
-    def close(self) -> None:
-        """Let go of the model."""
-        self.runtime.release()
-
-    @classmethod
-    def weight_bytes(cls, params: ClipParams, runtime: Runtime) -> int:
-        """Size of the weights on disk."""
-        return runtime.model(params.model, TASK).weight_bytes
+    def about(self) -> About:
+        """How the stage scores."""
+        mark = fingerprint("clip/1", self.encoder.digest, self.params.scale, self.prefix)
+        return About("clip", self.params.model, mark, *LIMITS[self.params.scale])
 
 
 @dataclass(frozen=True)
@@ -137,51 +227,29 @@ class PickParams:
     strict: Strict = False
 
 
-class Pick(Stage[PickParams]):
-    """PickScore, Kirstain et al. (2023): a CLIP trained on people's choices, scaled cosine."""
+class Pick(Similarity[PickParams]):
+    """PickScore, Kirstain et al. (2023): the scaled cosine of a CLIP trained on people's choices.
+
+    Compare within one prompt; see `score.win`.
+    """
 
     id, version = "score.pick", 1
     summary = "Score which picture people would pick for the prompt, by PickScore."
-    consumes = (IMAGE, PROMPT, optional(SOURCE_PROMPT))
     produces = (score("pick"), info("pick"))
 
-    encoder: Encoder
+    @cached_property
+    def factor(self) -> float:
+        """By which the model was trained to multiply cosines."""
+        return self.encoder.logit_scale
 
-    def open(self, params: PickParams, runtime: Runtime) -> None:
-        """Load both towers.
+    def scaled(self, cosine: float) -> float:
+        """The cosine times that factor."""
+        return self.factor * cosine
 
-        Raises
-        ------
-        ModelUnusable, NeedsConsent : the model cannot be loaded, or is not here.
-        """
-        from imgtool_score.clip import load_encoder
-
-        self.params, self.runtime = params, runtime
-        self.encoder = load_encoder(runtime, params.model, params.tokenizer)
-
-    def process(self, batch: Batch) -> Batch:
-        """exp(logit scale) times the cosine. Compare within one prompt; see `score.win`."""
-        factor = self.encoder.logit_scale
+    def about(self) -> About:
+        """How the stage scores."""
         mark = fingerprint("pick/1", self.encoder.digest)
-        about = About("pick", self.params.model, mark, -factor, factor)
-        agreement = Agreement(self.encoder, self.runtime, self.params.against)
-        return agreement.score(batch, about, lambda cosine: factor * cosine, self.params.strict)
-
-    def close(self) -> None:
-        """Let go of the model."""
-        self.runtime.release()
-
-    @classmethod
-    def check_models(cls, folder: Path) -> dict[str, object]:
-        """A CLIP of random weights."""
-        from imgtool_score.tiny import save_clip
-
-        return {"model": str(save_clip(folder / "clip"))}
-
-    @classmethod
-    def weight_bytes(cls, params: PickParams, runtime: Runtime) -> int:
-        """Size of the weights on disk."""
-        return runtime.model(params.model, TASK).weight_bytes
+        return About("pick", self.params.model, mark, -self.factor, self.factor)
 
 
 @dataclass(frozen=True)
@@ -200,15 +268,15 @@ class HpsParams:
     strict: Strict = False
 
 
-class Hps(Stage[HpsParams]):
-    """HPSv2, Wu et al. (2023): a CLIP ViT-H-14 trained on people's rankings, plain cosine."""
+class Hps(Similarity[HpsParams]):
+    """HPSv2, Wu et al. (2023): the cosine of a CLIP ViT-H-14 trained on people's rankings.
+
+    Published tables show a hundred times it; v2.0 and v2.1 do not compare.
+    """
 
     id, version = "score.hps", 1
     summary = "Score human preference for the prompt, by HPSv2."
-    consumes = (IMAGE, PROMPT, optional(SOURCE_PROMPT))
     produces = (score("hps"), info("hps"))
-
-    encoder: Encoder
 
     def open(self, params: HpsParams, runtime: Runtime) -> None:
         """Load both towers.
@@ -217,153 +285,15 @@ class Hps(Stage[HpsParams]):
         ------
         ModelUnusable : no model is named, or it cannot be loaded.
         """
-        from imgtool_score.clip import load_encoder
-
         if not params.model:
             raise ModelUnusable(
                 "score.hps: no HPSv2 checkpoint is named",
                 "Give --model FILE.safetensors and --tokenizer; the plugin's README says how to "
                 "convert the published file",
             )
-        self.params, self.runtime = params, runtime
-        self.encoder = load_encoder(runtime, params.model, params.tokenizer)
+        super().open(params, runtime)
 
-    def process(self, batch: Batch) -> Batch:
-        """The cosine. Published tables show a hundred times it; v2.0 and v2.1 do not compare."""
+    def about(self) -> About:
+        """How the stage scores."""
         mark = fingerprint("hps/1", self.encoder.digest)
-        about = About("hps", self.params.model, mark, -1.0, 1.0)
-        agreement = Agreement(self.encoder, self.runtime, self.params.against)
-        return agreement.score(batch, about, lambda cosine: cosine, self.params.strict)
-
-    def close(self) -> None:
-        """Let go of the model."""
-        self.runtime.release()
-
-    @classmethod
-    def check_models(cls, folder: Path) -> dict[str, object]:
-        """A CLIP of random weights."""
-        from imgtool_score.tiny import save_clip
-
-        return {"model": str(save_clip(folder / "clip"))}
-
-    @classmethod
-    def weight_bytes(cls, params: HpsParams, runtime: Runtime) -> int:
-        """Size of the weights on disk."""
-        return runtime.model(params.model, TASK).weight_bytes if params.model else 0
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Cosines of pictures and texts of a batch, by one encoder."""
-
-    encoder: Encoder
-    runtime: Runtime
-    against: str
-    prefix: str = ""
-
-    def score(
-        self,
-        batch: Batch,
-        about: About,
-        scale: Callable[[float], float],
-        strict: bool,
-    ) -> Batch:
-        """`batch` with the scores; texts that were cut are marked, or fail when `strict`."""
-        texts = [self.prefix + t if t.strip() else "" for t in texts_against(batch, self.against)]
-        cut = [self.encoder.tokens(text) for text in texts]
-        cut = [count if count > self.encoder.limit else 0 for count in cut]
-        if strict and any(cut):
-            return self._without_long(batch, about, scale, cut)
-        warn_cut(sum(map(bool, cut)), self.encoder.limit)
-        rows = list(zip(batch.arrays("image"), texts, strict=True))
-        values = self.runtime.halving(self._cosines, rows)
-        found = [
-            Scored(scale(value), "", {"against": self.against, **self._note(count)})
-            if text
-            else Scored(None, "the row has no prompt")
-            for value, text, count in zip(values, texts, cut, strict=True)
-        ]
-        return with_scores(batch, about, found)
-
-    def _cosines(self, rows: Sequence[tuple[np.ndarray, str]]) -> list[float]:
-        from imgtool_score.clip import cosines
-
-        images = self.encoder.images([image for image, _ in rows])
-        return cosines(images, self.encoder.texts([text for _, text in rows]))
-
-    def _without_long(
-        self, batch: Batch, about: About, scale: Callable[[float], float], cut: Sequence[int]
-    ) -> Batch:
-        reasons = {
-            row_id: Failure(
-                f"score.{about.metric}",
-                "RowError",
-                f"the prompt has {count} tokens, the model reads {self.encoder.limit}",
-            )
-            for row_id, count in zip(batch.ids, cut, strict=True)
-            if count
-        }
-        rest = batch.fail(reasons)
-        return self.score(rest, about, scale, strict=False) if len(rest) else rest
-
-    def _note(self, tokens: int) -> dict[str, object]:
-        return {"truncated": True, "tokens": tokens, "limit": self.encoder.limit} if tokens else {}
-
-
-@dataclass(frozen=True)
-class WinParams:
-    """Parameters of `score.win`."""
-
-    by: Annotated[str, Help("Score that decides.")] = "score.pick"
-    temperature: Annotated[float, Help("Scores are divided by it."), Bounds(1e-9)] = 1.0
-    lowest: Annotated[bool, Help("Smaller is better.")] = False
-
-
-class Win(Stage[WinParams]):
-    """The chance that each child of a parent is preferred: softmax of a score over siblings."""
-
-    id, version = "score.win", 1
-    summary = "Turn a score into chances of winning among siblings."
-    scope = "siblings"
-    produces = (score("win"), info("win"))
-    check_params = MappingProxyType({"by": "seed", "temperature": 1e9})
-
-    def process(self, batch: Batch) -> Batch:
-        """Children of one parent are always in one batch; rows without a score have no chance.
-
-        Raises
-        ------
-        BadParams : rows have no such score.
-        """
-        params = self.params
-        if params.by not in batch:
-            raise BadParams(
-                f"score.win: rows have no field {params.by!r}",
-                f"Fields: {', '.join(sorted(batch.columns))}",
-            )
-        sign = -1.0 if params.lowest else 1.0
-        values = [sign * value / params.temperature for value in batch.numbers(params.by)]
-        families: dict[str, list[int]] = {}
-        for index, row_id in enumerate(batch.ids):
-            families.setdefault(row_id.rpartition(".")[0] or row_id, []).append(index)
-        chances: dict[int, float] = {}
-        for members in families.values():
-            there = [index for index in members if math.isfinite(values[index])]
-            chances |= zip(there, softmax([values[index] for index in there]), strict=True)
-        about = About("win", "", fingerprint("win/1", params.by, params.temperature), 0.0, 1.0)
-        found = [
-            Scored(chances[index], "", {"by": params.by})
-            if index in chances
-            else Scored(None, f"the row has no {params.by}")
-            for index in range(len(batch))
-        ]
-        return with_scores(batch, about, found)
-
-
-def softmax(values: Sequence[float]) -> list[float]:
-    """exp of each over their sum; unchanged when a constant is added to all."""
-    if not values:
-        return []
-    highest = max(values)
-    powers = [math.exp(value - highest) for value in values]
-    return [power / math.fsum(powers) for power in powers]
+        return About("hps", self.params.model, mark, -1.0, 1.0)
