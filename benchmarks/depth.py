@@ -1,12 +1,13 @@
 """Depth models on held-out scenes: errors over the picture, and points that fly at edges.
 
-    python benchmarks/depth.py [--scenes 100] [--models ppd/ regression/] [--steps 4]
+    python benchmarks/depth.py [--scenes 100] [--models ppd/ regression/] [--steps 1 4 20]
 
 `imgtool train depth.ppd -o ppd/`, and the same with `--objective regression -o regression/`, make
-models of equal size that saw the same pictures in the same order; the second gives depth in
-one step from no noise. Beside them stand `tabletop/depth`, a regression of another shape, and the
-exact depth after the generator's autoencoder, which is the best that a flow in its latents could
-do.
+models of equal size that saw the same pictures in the same order; the second gives depth in one
+step from no noise. A flow in one step is nearly that too: from noise alone, its best guess is the
+mean of all depths that the picture allows. Beside them stand `tabletop/depth`, a regression of
+another shape, and the exact depth after the generator's autoencoder, which is the best that a flow
+in its latents could do.
 
 Every map is fitted to the exact depth by a line in log(1 + depth): the best of 1000 through two
 pixels, then least squares over what is near it. `tabletop/depth` knows metres and stands there as
@@ -94,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--models", type=Path, nargs="*", default=[])
-    parser.add_argument("--steps", type=int, nargs="*", default=[4, 20], help="of the flow")
+    parser.add_argument("--steps", type=int, nargs="*", default=[1, 4, 20], help="of flows")
     given = parser.parse_args()
     torch.set_num_threads(1)
     metric = load_regression(WEIGHTS / "depth", Options(), CPU, FLOAT)
