@@ -30,6 +30,7 @@ from imgtool_score.record import (
     Scored,
     fingerprint,
     info,
+    text_notes,
     texts_against,
     with_scores,
 )
@@ -234,11 +235,9 @@ class Tit(Consistency[TitParams]):
         return with_scores(batch, self._about(), scored)
 
     def _scored(self, item: Described, value: float, cut: bool, pair: tuple[str, str]) -> Scored:
-        notes = {"against": self.params.against, **item.notes}
-        if cut:
-            tokens = max(self.embedder.tokens(text) for text in pair)
-            notes |= {"truncated": True, "tokens": tokens, "limit": self.embedder.limit}
-        return Scored(value, "", notes)
+        tokens = max(self.embedder.tokens(text) for text in pair) if cut else 0
+        notes = text_notes(self.params.against, tokens, self.embedder.limit)
+        return Scored(value, "", {**notes, **item.notes})
 
     def _about(self) -> About:
         params = self.params

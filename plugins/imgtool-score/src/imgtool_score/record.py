@@ -115,6 +115,17 @@ def texts_against(batch: Batch, field: str) -> list[str]:
     return batch.texts(field)
 
 
+def text_notes(against: str, tokens: int, limit: int) -> dict[str, object]:
+    """What a row's record says of its text: its field, and how much of it the model read.
+
+    Parameters
+    ----------
+    tokens, limit : of the text, where they are known, and of what is read.
+    """
+    cut = {"truncated": True, "tokens": tokens, "limit": limit} if tokens > limit else {}
+    return {"against": against, **cut}
+
+
 def warn_cut(count: int, limit: int) -> None:
     """Say once how many prompts of a batch are not read to their end."""
     if count:

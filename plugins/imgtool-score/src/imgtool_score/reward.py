@@ -22,6 +22,7 @@ from imgtool_score.record import (
     Scored,
     fingerprint,
     info,
+    text_notes,
     texts_against,
     warn_cut,
     with_scores,
@@ -86,19 +87,13 @@ class ImageReward(Stage[RewardParams]):
         rows = list(zip(batch.arrays("image"), texts, strict=True))
         values = self.runtime.halving(self.rewarder.rewards, rows)
         scored = [
-            Scored(value, "", self._notes(count))
+            Scored(value, "", text_notes(self.params.against, count, limit))
             if text.strip()
             else Scored(None, "the row has no prompt")
             for value, text, count in zip(values, texts, counts, strict=True)
         ]
         mark = fingerprint("imagereward/1", self.rewarder.digest)
         return with_scores(batch, About("imagereward", self.params.model, mark), scored)
-
-    def _notes(self, count: int) -> dict[str, object]:
-        notes: dict[str, object] = {"against": self.params.against}
-        if count > self.rewarder.limit:
-            notes |= {"truncated": True, "tokens": count, "limit": self.rewarder.limit}
-        return notes
 
     def close(self) -> None:
         """Let go of the model."""

@@ -26,6 +26,7 @@ from imgtool_score.record import (
     Scored,
     fingerprint,
     info,
+    text_notes,
     texts_against,
     warn_cut,
     with_scores,
@@ -95,18 +96,19 @@ class Similarity(Stage[P]):
         """One score a row; a row without a prompt has none. Texts that were cut are marked."""
         texts = [self.prefix + t if t.strip() else "" for t in self._texts(batch)]
         limit = self.encoder.limit
-        cut = [count if count > limit else 0 for count in map(self.encoder.tokens, texts)]
-        if self.params.strict and any(cut):
-            rest = batch.fail(self._too_long(batch, cut))
+        counts = [self.encoder.tokens(text) for text in texts]
+        cut = sum(count > limit for count in counts)
+        if self.params.strict and cut:
+            rest = batch.fail(self._too_long(batch, counts))
             return self.process(rest) if len(rest) else rest
-        warn_cut(sum(map(bool, cut)), limit)
+        warn_cut(cut, limit)
         rows = list(zip(batch.arrays("image"), texts, strict=True))
         cosines = self.runtime.halving(self._cosines, rows)
         scored = [
-            Scored(self.scaled(cosine), "", self._notes(count))
+            Scored(self.scaled(cosine), "", text_notes(self.params.against, count, limit))
             if text
             else Scored(None, "the row has no prompt")
-            for cosine, text, count in zip(cosines, texts, cut, strict=True)
+            for cosine, text, count in zip(cosines, texts, counts, strict=True)
         ]
         return with_scores(batch, self.about(), scored)
 
@@ -132,21 +134,15 @@ class Similarity(Stage[P]):
         images = self.encoder.images([image for image, _ in rows])
         return cosines(images, self.encoder.texts([text for _, text in rows]))
 
-    def _too_long(self, batch: Batch, cut: Sequence[int]) -> dict[str, Failure]:
+    def _too_long(self, batch: Batch, counts: Sequence[int]) -> dict[str, Failure]:
         limit = self.encoder.limit
         return {
             row_id: Failure(
                 self.id, "RowError", f"the prompt has {count} tokens, the model reads {limit}"
             )
-            for row_id, count in zip(batch.ids, cut, strict=True)
-            if count
+            for row_id, count in zip(batch.ids, counts, strict=True)
+            if count > limit
         }
-
-    def _notes(self, tokens: int) -> dict[str, object]:
-        notes: dict[str, object] = {"against": self.params.against}
-        if tokens:
-            notes |= {"truncated": True, "tokens": tokens, "limit": self.encoder.limit}
-        return notes
 
     def close(self) -> None:
         """Let go of the model."""
