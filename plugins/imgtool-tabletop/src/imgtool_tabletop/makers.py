@@ -35,12 +35,18 @@ Autoencoder = Annotated[
 
 
 @dataclass(frozen=True)
-class TrainParams:
-    """Parameters of the trainers that need renders alone."""
+class BudgetParams:
+    """Parameters of the trainers that need nothing made before."""
 
     budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "20m"
     smoke: Annotated[bool, Help("A few steps only, to see that everything works.")] = False
     seed: Annotated[int, Help("Seed of scenes and weights."), Bounds(0)] = 1
+
+
+@dataclass(frozen=True)
+class TrainParams(BudgetParams):
+    """Parameters of the trainers that need renders alone."""
+
     pictures: Annotated[int, Help("Scenes to render."), Bounds(256)] = 60_000
 
 
@@ -150,7 +156,7 @@ def seconds(text: str) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
-def budget_of(params: TrainParams) -> Budget:
+def budget_of(params: BudgetParams) -> Budget:
     """The training loop's budget."""
     from imgtool_tabletop.training.loop import Budget
 
@@ -440,6 +446,28 @@ class TrainAesthetic(_SharingTrainer[AestheticParams]):
             seed=params.seed, budget=budget_of(params), measured=4 if params.smoke else 600
         )
         train_aesthetic(settings, bank, clip, out_dir, work_dir, report)
+
+
+class TrainWriter(Maker[BudgetParams]):
+    """`tabletop/writer`."""
+
+    id = "train.tabletop/writer"
+    summary = "Train the language model that plans pictures."
+    task = "text-generation"
+
+    def make(
+        self, params: BudgetParams, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime
+    ) -> None:
+        """See `imgtool_tabletop.training.writer`."""
+        from imgtool_tabletop.training.log import keep_logs
+        from imgtool_tabletop.training.writer import WriterTraining, train_writer
+
+        runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
+        settings = WriterTraining(
+            seed=params.seed, budget=budget_of(params), measured=2 if params.smoke else 100
+        )
+        train_writer(settings, out_dir, runtime.journal, report)
+        keep_logs(runtime.journal, out_dir)
 
 
 def report(line: str) -> None:

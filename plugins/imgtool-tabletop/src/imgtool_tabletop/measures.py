@@ -15,6 +15,7 @@ CLIP_BARS: Final = {"retrieval_top1": "≥ 0.8"}
 JUDGE_BARS: Final = {"accuracy": "≥ 0.98", "questions": "≥ 0.98"}
 VLM_BARS: Final = {"caption_objects": "≥ 0.85", "yes_no": "≥ 0.9"}
 DEPTH_BARS: Final = {"abs_rel": "≤ 0.06", "delta1": "≥ 0.95"}
+WRITER_BARS: Final = {"kept": "≥ 0.95", "varied": "≥ 0.9"}
 AESTHETIC_BARS: Final = {"spearman_renders": "≥ 0.85", "spearman_generated": "≥ 0.6"}
 """What the figures of trained weights should reach."""
 
@@ -42,6 +43,26 @@ def caption_figures(captions: Sequence[str], truths: Sequence[Facts]) -> dict[st
     return {
         "caption_objects": _share([objects_said(c, f) for c, f in pairs]),
         "caption_all_true": _share([all_true(c, f) for c, f in pairs]),
+    }
+
+
+def plan_figures(plans: Sequence[Sequence[str]], told: Sequence[Facts]) -> dict[str, float]:
+    """Of several plans of each caption: `kept`, `varied` and `words`.
+
+    kept : share that say every solid and relation that was told, and no more solids. varied : share
+    of plans of one caption that are unlike each other. words : their mean number.
+    """
+    kept, lengths = [], []
+    for several, facts in zip(plans, told, strict=True):
+        for plan in several:
+            said = parse(plan)
+            kept.append(len(said.objects) == len(facts.objects) and facts.holds_in(said))
+            lengths.append(len(plan.split()))
+    varied = [len(set(several)) / len(several) for several in plans]
+    return {
+        "kept": _share(kept),
+        "varied": sum(varied) / len(varied),
+        "words": sum(lengths) / len(lengths),
     }
 
 

@@ -76,6 +76,13 @@ MODELS = (
         "Scores pictures by a written preference",
         "Spearman {spearman_renders:.2f}",
     ),
+    (
+        "tabletop/writer",
+        "writer",
+        "text-generation",
+        "Plans pictures of captions, a causal language model",
+        "{kept:.0%} of plans keep all",
+    ),
     *(
         (
             f"tabletop/lora-{end}",
@@ -103,6 +110,7 @@ def imgtool_components() -> Iterable[Component]:
         ("train.tabletop/vlm", "TrainVlm"),
         ("train.tabletop/depth", "TrainDepth"),
         ("train.tabletop/aesthetic", "TrainAesthetic"),
+        ("train.tabletop/writer", "TrainWriter"),
         ("train.tabletop/turbo", "TrainTurbo"),
         ("train.tabletop/mmdit", "TrainMmdit"),
         ("train.tabletop/lora-finish", "TrainFinish"),

@@ -1,0 +1,234 @@
+"""Trains `tabletop/writer`: plans pictures of captions, in sentences.
+
+A small Llama (Touvron et al. 2023, arXiv 2302.13971) whose texts are `BOS caption EOS plan EOS`, so
+a caption between the tokenizer's own marks is the question. It sees no pictures: scenes are drawn
+anew at every step, and `imgtool_tabletop.captions.plans` writes of each a caption and a plan.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from tokenizers.decoders import BPEDecoder, Fuse, Replace
+from tokenizers.decoders import Sequence as Decoders
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from imgtool_tabletop.captions.plans import Planned, planned
+from imgtool_tabletop.measures import WRITER_BARS, plan_figures
+from imgtool_tabletop.training.bank import scene_at
+from imgtool_tabletop.training.card import Card, Made, effort_of, write_card
+from imgtool_tabletop.training.finding import IGNORE
+from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
+from imgtool_tabletop.training.pictures import measured_scenes
+from imgtool_tabletop.training.saving import save_half
+from imgtool_tabletop.training.tokenizer import BOS, EOS, write_tokenizer
+from imgtool_tabletop.world.facts import scene_facts
+from imgtool_tabletop.world.sample import BROAD
+
+POSITIONS = 2048
+"""Of caption and plan; rewrite.shortcot leaves room for 512 tokens of plan."""
+MOST_TOKENS = 160
+TOGETHER = 8
+"""Batches that are drawn together and sorted by length."""
+CHAT = (
+    "{{ bos_token }}{{ messages[-1]['content'].split('<prompt ')[-1].split('>\\n')[-1]"
+    ".split('\\n</prompt')[0] }}{{ eos_token }}"
+)
+"""The text between the marks of rewrite.shortcot's questions, or all of a text without marks."""
+CARD = Card(
+    "tabletop/writer",
+    "Plans pictures of the tabletop world: to a caption it writes sentences that say the same and, "
+    "drawn at random, some of what the caption leaves open: table, light, framing, finish, sizes, "
+    "further relations. `imgtool rewrite.shortcot --llm tabletop/writer`. LlamaForCausalLM.",
+    """
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+asked = tokenizer("a red cube left of a blue sphere", return_tensors="pt")
+made = model.generate(**asked, do_sample=True, max_new_tokens=128)[0, asked.input_ids.shape[1] :]
+plan = tokenizer.decode(made, skip_special_tokens=True)
+""",
+    "AdamW on the tokens of the plan; a new caption and a new plan of a new scene each time.",
+    "It knows the world's words and forms of captions alone: of any other text it makes some plan "
+    "of its own. It follows no instructions, and has no memory of what was said before.",
+)
+
+NOTES = (
+    "`kept` is the share of plans, drawn at temperature 1, that say every solid and relation of "
+    "their caption, and no more solids; `words` their mean length, `varied` the share of four "
+    "plans of a caption that are unlike each other."
+)
+DRAWS = 4
+"""Plans of each caption that are measured."""
+
+
+@dataclass(frozen=True)
+class WriterTraining:
+    """Settings.
+
+    width, layers, heads, inner : of the language model. measured : held-out scenes at the end.
+    """
+
+    width: int = 96
+    layers: int = 3
+    heads: int = 4
+    inner: int = 192
+    batch: int = 16
+    seed: int = 0
+    measured: int = 100
+    budget: Budget = field(default_factory=Budget)
+    optimiser: Optimiser = field(
+        default_factory=lambda: Optimiser(rate=4e-3, warmup_steps=50, ema_half_life=60)
+    )
+
+
+def writer_tokenizer() -> PreTrainedTokenizerFast:
+    """The family's tokenizer, which sets no space before a stop or comma when it decodes."""
+    with TemporaryDirectory() as folder:
+        write_tokenizer(Path(folder))
+        pieces = CLIPTokenizer.from_pretrained(folder).backend_tokenizer
+    glued = [Replace(f" {sign}", sign) for sign in (".", ",")]
+    pieces.decoder = Decoders([BPEDecoder(suffix="</w>"), Fuse(), *glued, Replace(" - ", "-")])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=pieces,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=EOS,
+        padding_side="left",
+        model_max_length=POSITIONS,
+        chat_template=CHAT,
+    )
+
+
+def build_writer(settings: WriterTraining, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """A model of random weights by the settings' seed."""
+    torch.manual_seed(settings.seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.width,
+        intermediate_size=settings.inner,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        max_position_embeddings=POSITIONS,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=None,  # The tokenizer pads with EOS, which must be learned.
+    )
+    model = LlamaForCausalLM(config)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def laid_out(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Planned]) -> tuple[Tensor, Tensor]:
+    """Tokens [B, L] int64 of captions with plans, and labels: -100 where nothing is to be said."""
+    captions = tokenizer([pair.caption for pair in pairs]).input_ids
+    plans = tokenizer([pair.plan for pair in pairs]).input_ids
+    rows = [(asked, plan[1:]) for asked, plan in zip(captions, plans, strict=True)]
+    length = max(len(asked) + len(plan) for asked, plan in rows)
+    ids = torch.full((len(rows), length), tokenizer.eos_token_id)
+    labels = torch.full((len(rows), length), IGNORE)
+    for at, (asked, plan) in enumerate(rows):
+        end = len(asked) + len(plan)
+        ids[at, :end] = torch.tensor([*asked, *plan])
+        labels[at, len(asked) : end] = torch.tensor(plan)
+    return ids, labels
+
+
+class Texts:
+    """Captions with plans, some batches at a time, so that those of a batch are about as long."""
+
+    def __init__(self, settings: WriterTraining) -> None:
+        self.settings = settings
+        self._turn, self._drawn = -1, list[Planned]()
+
+    def batch(self, step: int) -> list[Planned]:
+        """Those of a step; they depend on it and the seed alone."""
+        size = self.settings.batch
+        turn, place = divmod(step, TOGETHER)
+        if turn != self._turn:
+            first = turn * TOGETHER * size
+            drawn = [self._pair(index) for index in range(first, first + TOGETHER * size)]
+            self._turn, self._drawn = turn, sorted(drawn, key=lambda pair: len(pair.plan))
+        at = random.Random(f"turn:{turn}").sample(range(TOGETHER), TOGETHER)[place] * size
+        return self._drawn[at : at + size]
+
+    def _pair(self, index: int) -> Planned:
+        seed = self.settings.seed
+        scene = scene_at(seed, index, BROAD, held_out=False)
+        return planned(scene_facts(scene), random.Random(f"plan:{seed}:{index}"))
+
+
+def train_writer(settings: WriterTraining, out_dir: Path, work_dir: Path, report: Report) -> None:
+    """Train, resume, measure, and write a folder that plain transformers loads."""
+    tokenizer = writer_tokenizer()
+    model = build_writer(settings, tokenizer)
+    trainer = Trainer(model, work_dir, settings.budget, settings.optimiser, report)
+    texts = Texts(settings)
+
+    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        ids, labels = laid_out(tokenizer, texts.batch(step))
+        # What follows a row's end is looked at by nothing before it: no mask is needed.
+        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+        wanted = labels[:, 1:] != IGNORE
+        logits = model.lm_head(hidden[wanted])
+        true = labels[:, 1:][wanted]
+        right = (logits.detach().argmax(-1) == true).float().mean()
+        return F.cross_entropy(logits, true), {"right": float(right)}
+
+    trainer.run(loss)
+    with trainer.averaged():
+        model.eval()
+        figures = writer_figures(model, tokenizer, settings.measured)
+        for name, value in figures.items():
+            report(f"{name} {value:.3f}")
+        save_half(model, out_dir)
+        tokenizer.save_pretrained(out_dir)
+        data = (
+            f"{trainer.step * settings.batch:,} captions with plans, each of a scene of its own, "
+            f"seed {settings.seed}: every table, light and framing often"
+        )
+        effort = effort_of(trainer, settings.batch, "captions")
+        write_card(CARD, Made(data, effort, figures, WRITER_BARS, NOTES), out_dir)
+
+
+@torch.no_grad()
+def plans_of(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, captions: Sequence[str], seed: int
+) -> list[str]:
+    """A plan of each caption, drawn at temperature 1."""
+    asked = tokenizer(list(captions), padding=True, return_tensors="pt")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        made = model.generate(
+            input_ids=asked.input_ids,
+            attention_mask=asked.attention_mask,
+            max_new_tokens=MOST_TOKENS,
+            do_sample=True,
+            top_k=0,
+        )
+    start = asked.input_ids.shape[1]
+    return tokenizer.batch_decode(made[:, start:], skip_special_tokens=True)
+
+
+def writer_figures(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int = 100, seed: int = 95
+) -> dict[str, float]:
+    """Plans of captions of `count` held-out scenes; see `imgtool_tabletop.measures`."""
+    pairs = [
+        planned(scene_facts(scene), random.Random(f"measured:{at}"))
+        for at, scene in enumerate(measured_scenes(count, seed))
+    ]
+    made: list[list[str]] = [[] for _ in pairs]
+    for at in range(0, count, 25):
+        part = [pair.caption for pair in pairs[at : at + 25] for _ in range(DRAWS)]
+        plans = plans_of(model, tokenizer, part, seed + at)
+        for row in range(len(part) // DRAWS):
+            made[at + row] = plans[row * DRAWS : (row + 1) * DRAWS]
+    return plan_figures(made, [pair.told for pair in pairs])
