@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def imgtool_components() -> Iterable[Component]:
-    """The stages, and the chat backend that only repeats."""
+    """The stages, a trainer, and the chat backend that only repeats."""
     yield Component("stage", "rewrite.template", "imgtool_rewrite.stage:Template")
     yield Component("stage", "rewrite.llm", "imgtool_rewrite.llm:Llm")
     yield Component("stage", "rewrite.genpilot", "imgtool_rewrite.genpilot.stage:GenPilot")
@@ -22,6 +22,8 @@ def imgtool_components() -> Iterable[Component]:
     yield Component("stage", "rewrite.negative", "imgtool_rewrite.negative:Negative")
     yield Component("stage", "rewrite.weights", "imgtool_rewrite.weighted:Weights")
     yield Component("stage", "rewrite.peo", "imgtool_rewrite.peo.stage:Peo")
+    where = "imgtool_rewrite.training.maker:TrainShortCot"
+    yield Component("maker", "train.shortcot", where)
     yield Component(
         "chat",
         "replay",

@@ -159,16 +159,14 @@ def valued(candidates: Sequence[Candidate], asking: Asking) -> list[float | None
     if asking.rule == "target":
         made = target_length(scores, lengths, asking.penalty)
     elif asking.rule == "shortcoti":
-        made = short_coti(
-            scores, lengths, asking.penalty, [_normal(one.seen) for one in candidates]
-        )
+        made = short_coti(scores, lengths, asking.penalty, [normal(one.seen) for one in candidates])
     return [
         None if value is None else value - MISSING * len(one.plan.missing)
         for value, one in zip(made, candidates, strict=True)
     ]
 
 
-def _normal(seen: Seen) -> float | None:
+def normal(seen: Seen) -> float | None:
     """A score as a share of its range; one without a range is taken to be of 0 to 1."""
     if seen.score is None:
         return None
