@@ -328,7 +328,7 @@ def test_one_is_named_to_ask_who_can_look(named: dict[str, str], opened: Open) -
         opened(GenPilot, GenPilotParams(**named))
 
 
-def test_killed_search_re_issues_no_finished_call(tmp_path: Path) -> None:
+def test_killed_search_re_issues_no_finished_call(tmp_path: Path, warm_bin: Path) -> None:
     waiting, leave = threading.Event(), threading.Event()
     with Village() as server:
         say = server._say
@@ -356,7 +356,8 @@ def test_killed_search_re_issues_no_finished_call(tmp_path: Path) -> None:
         done = [key_of(body) for body, task in zip(server.requests, server.tasks, strict=True)
                 if task != "judge"]  # fmt: skip
         leave.set()
-        ended = subprocess.run(line, capture_output=True, text=True, timeout=200, check=False)
+        again = [warm_bin / "python", *line[1:]]
+        ended = subprocess.run(again, capture_output=True, text=True, timeout=200, check=False)
         assert ended.returncode == 0, ended.stderr
         assert has_all(json.loads(ended.stdout)["prompt"])
         counts = Counter(key_of(body) for body in server.requests)

@@ -193,7 +193,7 @@ def command(folder: Path, url: str) -> list[str]:
     ]  # fmt: skip
 
 
-def test_killed_run_asks_nothing_again_that_was_answered(tmp_path: Path) -> None:
+def test_killed_run_asks_nothing_again_that_was_answered(tmp_path: Path, light_bin: Path) -> None:
     waiting, leave = threading.Semaphore(0), threading.Event()
 
     def reply(text: str, picture: object) -> str:
@@ -210,7 +210,8 @@ def test_killed_run_asks_nothing_again_that_was_answered(tmp_path: Path) -> None
                 assert waiting.acquire(timeout=60)
             running.kill()
         leave.set()
-        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+        again = [light_bin / "python", *line[1:]]
+        done = subprocess.run(again, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         assert len(done.stdout.splitlines()) == 8
         asked = [int(asked_of(text)[-1]) for text in server.texts]
