@@ -279,13 +279,16 @@ def test_bank_of_another_training_must_be_there(tmp_path: Path, warm_bin: Path) 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trainer_and_its_bench_run_as_commands(name: str, tmp_path: Path, warm_bin: Path) -> None:
+def test_trainer_and_its_bench_run_as_commands(
+    name: str, bank: PictureBank, tmp_path: Path, warm_bin: Path
+) -> None:
     def imgtool(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [warm_bin / "imgtool", *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     made = str(tmp_path / "made")
-    trained = imgtool("train", f"tabletop/{name}", "--smoke", "-o", made)
+    shared = ("--bank", str(bank.folder))
+    trained = imgtool("train", f"tabletop/{name}", "--smoke", *shared, "-o", made)
     assert trained.returncode == 0, trained.stderr
     rest = ("--generated", "0") if name == "aesthetic" else ()
     measured = imgtool("bench", f"tabletop/{name}", "--model", made, "--count", "3", *rest)

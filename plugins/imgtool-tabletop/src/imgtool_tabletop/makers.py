@@ -9,7 +9,7 @@ import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from imgtool.api import BadParams, Bounds, Help, InputMissing, Maker, PathTo
 
@@ -165,6 +165,11 @@ def budget_of(params: BudgetParams) -> Budget:
     return Budget(seconds=seconds(params.budget))
 
 
+def small(params: BudgetParams, **settings: int) -> dict[str, Any]:
+    """`settings` where a training is only tried, else none."""
+    return settings if params.smoke else {}
+
+
 P = TypeVar("P", bound=TrainParams)
 
 
@@ -178,7 +183,7 @@ class _Trainer(Maker[P], Generic[P]):
         from imgtool_tabletop.training.log import keep_logs
 
         runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
-        count = 256 if params.smoke else params.pictures
+        count = 128 if params.smoke else params.pictures
         folder = self.bank_folder(params, runtime.journal)
         bank = self.bank(folder, params.seed, count)
         with being_filled(bank, at_least=min(count, 2048)):
@@ -218,7 +223,7 @@ class TrainClip(_Trainer[ClipParams]):
             seed=params.seed,
             budget=budget_of(params),
             start=start,
-            measured=10 if params.smoke else 100,
+            **small(params, batch=8, measured=10),
         )
         train_clip(settings, bank, out_dir, work_dir, report)
 
@@ -234,7 +239,9 @@ class TrainVae(_Trainer[TrainParams]):
         """See `imgtool_tabletop.training.vae`."""
         from imgtool_tabletop.training.vae import VaeTraining, train_vae
 
-        settings = VaeTraining(seed=params.seed, budget=budget_of(params))
+        settings = VaeTraining(
+            seed=params.seed, budget=budget_of(params), **small(params, measured=8)
+        )
         train_vae(settings, bank, out_dir, work_dir, report)
 
 
@@ -249,7 +256,9 @@ class TrainJudge(_Trainer[TrainParams]):
         """See `imgtool_tabletop.training.judge`."""
         from imgtool_tabletop.training.judge import JudgeTraining, train_judge
 
-        settings = JudgeTraining(seed=params.seed, budget=budget_of(params))
+        settings = JudgeTraining(
+            seed=params.seed, budget=budget_of(params), **small(params, batch=8, measured=20)
+        )
         train_judge(settings, bank, out_dir, work_dir, report)
 
 
@@ -270,7 +279,10 @@ class TrainGenerator(_Trainer[GeneratorParams]):
         vae = Path(params.vae) if params.vae else WEIGHTS / "tabletop" / "vae"
         start = WEIGHTS / "tabletop" if params.start == "shipped" else params.start
         settings = GeneratorTraining(
-            seed=params.seed, budget=budget_of(params), start=f"{start}/unet" if start else ""
+            seed=params.seed,
+            budget=budget_of(params),
+            start=f"{start}/unet" if start else "",
+            **small(params, batch=4),
         )
         train_generator(settings, bank, vae, clip, out_dir, work_dir, report)
 
@@ -313,7 +325,7 @@ class TrainVlm(_SharingTrainer[VlmParams]):
             seed=params.seed,
             budget=budget_of(params),
             start=str(WEIGHTS / "vlm") if params.start == "shipped" else params.start,
-            measured=4 if params.smoke else 300,
+            **small(params, batch=4, measured=4),
         )
         train_vlm(settings, bank, WEIGHTS / "clip", out_dir, work_dir, report)
 
@@ -330,7 +342,7 @@ class TrainDepth(_SharingTrainer[ModelParams]):
         from imgtool_tabletop.training.depth import DepthTraining, train_depth
 
         settings = DepthTraining(
-            seed=params.seed, budget=budget_of(params), measured=4 if params.smoke else 300
+            seed=params.seed, budget=budget_of(params), **small(params, batch=4, measured=4)
         )
         train_depth(settings, bank, out_dir, work_dir, report)
 
@@ -350,7 +362,7 @@ class TrainTurbo(_SharingTrainer[TurboParams]):
         clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
         teacher = Path(params.teacher) if params.teacher else WEIGHTS / "tabletop"
         settings = TurboTraining(
-            seed=params.seed, budget=budget_of(params), batch=4 if params.smoke else 32
+            seed=params.seed, budget=budget_of(params), **small(params, batch=4)
         )
         train_turbo(settings, bank, teacher, clip, out_dir, work_dir, report)
 
@@ -373,8 +385,8 @@ class TrainMmdit(_SharingTrainer[MmditParams]):
         settings = MmditTraining(
             seed=params.seed,
             budget=budget_of(params),
-            batch=4 if params.smoke else 64,
             start=f"{start}/transformer" if start else "",
+            **small(params, batch=4),
         )
         train_mmdit(settings, bank, vae, clip, out_dir, work_dir, report)
 
@@ -399,8 +411,11 @@ class _TrainLora(_SharingTrainer[LoraParams]):
         assert isinstance(bank, PairBank)
         base = Path(params.base) if params.base else WEIGHTS / "tabletop"
         clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
-        small = {"batch": 4, "measured": 2, "steps": 2} if params.smoke else {}
-        settings = LoraTraining(seed=params.seed, budget=budget_of(params), **small)
+        settings = LoraTraining(
+            seed=params.seed,
+            budget=budget_of(params),
+            **small(params, batch=4, measured=2, steps=2),
+        )
         train_lora(settings, bank, base, clip, WEIGHTS / "judge", out_dir, work_dir, report)
 
 
@@ -443,7 +458,7 @@ class TrainAesthetic(_SharingTrainer[AestheticParams]):
 
         clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
         settings = AestheticTraining(
-            seed=params.seed, budget=budget_of(params), measured=4 if params.smoke else 600
+            seed=params.seed, budget=budget_of(params), **small(params, batch=8, measured=4)
         )
         train_aesthetic(settings, bank, clip, out_dir, work_dir, report)
 
@@ -464,7 +479,7 @@ class TrainWriter(Maker[BudgetParams]):
 
         runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
         settings = WriterTraining(
-            seed=params.seed, budget=budget_of(params), measured=2 if params.smoke else 100
+            seed=params.seed, budget=budget_of(params), **small(params, measured=2)
         )
         train_writer(settings, out_dir, runtime.journal, report)
         keep_logs(runtime.journal, out_dir)

@@ -108,10 +108,15 @@ def _fill(bank: PictureBank) -> None:
 def being_filled(bank: PictureBank, at_least: int) -> Iterator[None]:
     """The bank, filled by another process during the block, which begins at `at_least` pictures.
 
+    A bank that is full needs none.
+
     Raises
     ------
     RuntimeError : that process ended early.
     """
+    if bank.filled() == bank.count:
+        yield
+        return
     process = multiprocessing.get_context("spawn").Process(target=_fill, args=(bank,), daemon=True)
     process.start()
     try:

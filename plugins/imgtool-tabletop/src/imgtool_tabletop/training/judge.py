@@ -38,10 +38,11 @@ solids = Judge.load(Path(folder)).read(pictures)  # [B, 3, 64, 64], 0..1
 
 @dataclass(frozen=True)
 class JudgeTraining:
-    """Settings."""
+    """Settings. measured : held-out renders that the judge is measured on at the end."""
 
     width: int = 48
     batch: int = 64
+    measured: int = 500
     seed: int = 5
     budget: Budget = field(default_factory=Budget)
     optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=2e-3, ema_half_life=150))
@@ -120,14 +121,14 @@ def train_judge(
             out_dir / "model.safetensors",
         )
         (out_dir / "config.json").write_text(json.dumps({"width": settings.width}) + "\n")
-    accuracy = judge_accuracy(Judge.load(out_dir))
+    accuracy = judge_accuracy(Judge.load(out_dir), settings.measured)
     report(f"accuracy on held-out renders {accuracy:.3f}")
     effort = effort_of(trainer, settings.batch)
     made = Made(data_of(bank), effort, {"accuracy": accuracy}, JUDGE_BARS)
     write_card(CARD, made, out_dir)
 
 
-def judge_accuracy(judge: Judge, count: int = 500, seed: int = 77) -> float:
+def judge_accuracy(judge: Judge, count: int, seed: int = 77) -> float:
     """Share of held-out renders with one or two solids of which all objects are read right."""
     scenes: list[Scene] = []
     index = 0

@@ -17,13 +17,20 @@ from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 
 @dataclass(frozen=True)
 class VaeTraining:
-    """Settings. channels : widths from full to lowest resolution, each half the size before."""
+    """Settings.
+
+    Attributes
+    ----------
+    channels : widths from full to lowest resolution, each half the size before.
+    measured : pictures that tell the latents' spread and the error at the end.
+    """
 
     channels: tuple[int, ...] = (16, 32, 96, 128)
     latent_channels: int = 8
     batch: int = 8
     kl: float = 1e-6
     edges: float = 0.5
+    measured: int = 512
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
     optimiser: Optimiser = field(default_factory=lambda: Optimiser(rate=1e-3, ema_half_life=150))
@@ -92,7 +99,7 @@ def write_vae(
     model: AutoencoderKL, settings: VaeTraining, bank: PictureBank, out_dir: Path
 ) -> None:
     """Measure the latents' spread and write the folder, in half precision."""
-    _, pictures = bank_batch(bank, settings.seed, -1 % 2**31, 512)
+    _, pictures = bank_batch(bank, settings.seed, -1 % 2**31, settings.measured)
     means = torch.cat([model.encode(part).latent_dist.mean for part in pictures.split(64)])
     model.register_to_config(scaling_factor=round(1.0 / float(means.std()), 5))
     copy.deepcopy(model).half().save_pretrained(out_dir)
