@@ -12,7 +12,8 @@ After `--minutes` a part ends with the prompts that it has come to.
 `peo` compares with the best of as many pictures as it evaluated, by the same score; prompts are
 captions, and pairs of shapes whose colours are free. `genpilot` compares with the best of as many
 pictures as it drew, by the same agent's ratings. `shortcot` compares its plans with those that are
-chosen by their pictures alone; it needs a language model, `--llm`. Of `another seed`, what was found for one noise draws from another.
+chosen by their pictures alone; it needs a language model, `--llm`. Of `another seed`, what was
+found for one noise draws from another.
 """
 
 from __future__ import annotations
