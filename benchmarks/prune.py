@@ -4,6 +4,7 @@
         [--methods obs,wanda] [--seeds 3] [--calibrate 64] [--prompts 32] [--steps 8]
         [--exclude '*.attn2.*'] [--figures figures.json] [--plot figures.png]
     python benchmarks/prune.py --sheet sheet.jpg --prompts 2 [--patterns ...]
+    python benchmarks/prune.py --kinds --prompts 64 [--patterns ...]
 
 Calibrated on the model's own captions, measured on held-out prompts. A seed has noise of its own
 for both, and held-out prompts of its own. Columns, with 95 % bootstrap intervals over prompts:
@@ -24,7 +25,8 @@ calibration may be others than those that are measured with (`--calibrate-steps`
 `--calibrate-guidance`).
 
 What a file of `--figures` holds is not measured again. `--sheet` measures nothing, and draws the
-first held-out prompts by the dense model and by each criterion.
+first held-out prompts by the dense model and by each criterion. `--kinds` measures the layer error
+by kind of layer, on the inputs of calibration and on those of held-out prompts.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ import argparse
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -61,7 +65,7 @@ from imgtool_tabletop.evaluate import held_out_cases
 from imgtool_tabletop.judge import Judge, objects_right
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from imgtool_prune.allocation import ErrorCurve
     from imgtool_prune.patterns import MaskPattern
@@ -246,15 +250,15 @@ class Bench:
             return self.allocated(criterion.method, seen, float(pattern))
         return self.masked(criterion.method, seen, dict.fromkeys(self.dense, read_pattern(pattern)))
 
-    def layer_error(self, weights: Weights, seed: int) -> float:
-        """Mean relative output error of layers."""
-        errors, seen = [], self.statistics(seed, Weighting.UNIFORM)
+    def layer_errors(self, weights: Weights, seen: Mapping[str, Any]) -> dict[str, float]:
+        """Relative output error of each layer on the inputs that `seen` gathered."""
+        errors = {}
         for group in self.groups:
             hessian = seen[group[0]].matrix()
             for path in (path for path in group if path in weights):
                 energy = output_error(self.dense[path].float(), hessian)
-                errors.append(output_error(self.dense[path] - weights[path], hessian) / energy)
-        return sum(errors) / len(errors)
+                errors[path] = output_error(self.dense[path] - weights[path], hessian) / energy
+        return errors
 
     def restore(self, weights: Weights) -> None:
         """Take these weights, and the dense ones for all other layers."""
@@ -305,8 +309,8 @@ def measure(bench: Bench, asked: Asked, seed: int, to: Figures) -> None:
             weights = bench.pruned(pattern, criterion, seed)
             latents, pictures = bench.drawn(weights, seed)
             errors, right = paired_error(dense, latents).tolist(), bench.right(pictures, seed)
-            layer_error = bench.layer_error(weights, seed)
-            to.add(name, seed, errors=errors, right=right, layer_error=layer_error)
+            layers = bench.layer_errors(weights, bench.statistics(seed, Weighting.UNIFORM))
+            to.add(name, seed, errors=errors, right=right, layer_error=mean(layers.values()))
             sys.stderr.write(f"seed {seed}: {name} {sum(errors) / len(errors):.3f}\n")
 
 
@@ -329,6 +333,33 @@ def sheet(bench: Bench, asked: Asked, file: Path) -> None:
     contact_sheet(images, labels, columns=1 + columns, cell=96).save(file, quality=85)
 
 
+KINDS = {
+    "self-attention": ".attn1.",
+    "queries and out of cross-attention": ".attn2.to_[qo]",
+    "keys and values of cross-attention": ".attn2.to_[kv]",
+    "feed-forward": ".ff.",
+}
+
+
+def by_kind(bench: Bench, asked: Asked) -> Iterator[str]:
+    """Lines of mean layer errors of seed 0: on what was calibrated with, and on what was not."""
+    known = bench.statistics(0, Weighting.UNIFORM)
+    prompts = [case.prompt for case in bench.cases(0)]
+    bench.restore({})
+    held_out = replace(bench.calibration(1, Weighting.UNIFORM).trajectories, prompts=prompts)
+    fresh = gather(Calibration(bench.pipe, bench.denoiser, held_out), Dsnot(), bench.units)
+    yield f"{'':70} calibrated  held out"
+    for pattern, those in asked.items():
+        for method, criterion in those.items():
+            weights = bench.pruned(pattern, criterion, 0)
+            found = [bench.layer_errors(weights, seen) for seen in (known, fresh)]
+            for kind, glob in KINDS.items():
+                alike = [path for path in weights if fnmatchcase(path, f"*{glob}*")]
+                if alike:
+                    old, new = (mean(errors[path] for path in alike) for errors in found)
+                    yield f"{pattern:16} {method:16} {kind:36} {old:10.4f} {new:9.4f}"
+
+
 def main() -> None:
     """Print the table, or draw the sheet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -348,6 +379,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, help="keep every figure here")
     parser.add_argument("--plot", type=Path, help="draw the table here; needs matplotlib")
     parser.add_argument("--sheet", type=Path, help="draw pictures here, and measure nothing")
+    parser.add_argument("--kinds", action="store_true", help="tell layer errors by kind alone")
     given = parser.parse_args()
     guidance = given.calibrate_guidance
     settings = Settings(
@@ -365,6 +397,9 @@ def main() -> None:
     torch.set_grad_enabled(False)
     if given.sheet:
         sheet(Bench(settings), asked, given.sheet)
+        return
+    if given.kinds:
+        print("\n".join(by_kind(Bench(settings), asked)))
         return
     found = Figures(asdict(settings), given.seeds, given.figures)
     names = ["dense", *(f"{pattern} {name}" for pattern, those in asked.items() for name in those)]
