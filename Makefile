@@ -31,6 +31,7 @@ lint: $(READY)
 	$(BIN)/mypy src/imgtool
 
 bench: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 gpu-check: $(READY)
