@@ -1,13 +1,15 @@
 """Which scorers help: agreement of the best of n pictures by each, read by an independent judge.
 
-    python benchmarks/bestofn.py [--prompts 60] [--n 8] [--model tabletop/turbo] [--plot FILE.png]
+    python benchmarks/bestofn.py [--prompts 60] [--n 8] [--model tabletop/turbo]
+                                 [--scorers tit,clip] [--plot FILE.png] [--store FOLDER]
 
 Held-out captions of the tabletop suite, n pictures each. For every scorer and k up to n, the best
 of k by that scorer is right where `tabletop/judge` finds every object, and every side that was
 told: a detector that saw renders alone and is none of the scorers. Each prompt counts with the mean
 over the n runs of k pictures that begin at each of its pictures in turn; intervals are 95 %,
-bootstrapped over prompts. `any` is the ceiling: at least one of k is right. The plot needs
-matplotlib.
+bootstrapped over prompts. What choosing gains is the difference from one picture, of the same
+prompts. `any` is the ceiling: at least one of k is right. `iqa` and `aesthetic` are controls: they
+never see the prompt. A store given by name keeps what is done. The plot needs matplotlib.
 """
 
 from __future__ import annotations
@@ -19,51 +21,27 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from score import SCORERS, Use, score_of
 
-import imgtool
+from imgtool.api import current_registry, run_rows
+from imgtool_score.suites.bootstrap import Interval, mean_interval
 from imgtool_tabletop.suite import captions
 
-SCORERS = ("tit", "clip", "vqa", "iqa")
-PIPELINE = """
-[each]
-[[each.stage]]
-use = "generate"
-[[each.stage]]
-use = "decode"
-[[each.stage]]
-use = "score.all"
-metrics = {metrics}
-[[each.stage]]
-use = "judge.tabletop"
-"""
 Shares = NDArray[np.float64]
+Rows = list[dict[str, object]]
+JUDGE: Use = ("judge.tabletop", {})
 
 
-def measured(prompts: int, n: int, model: str) -> tuple[dict[str, Shares], Shares]:
-    """Scores by scorer [prompts, n], and whether each picture is right [prompts, n]."""
-    items = captions()["items"]
-    rows = [
-        {"prompt": item["prompt"], "questions": item["questions"]}
-        for item in items[:: max(1, len(items) // prompts)][:prompts]
-    ]
-    with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / "pipelines.toml"
-        file.write_text(PIPELINE.format(metrics=list(SCORERS)))
-        run = imgtool.run(
-            f"{file}:each",
-            rows=rows,
-            overrides={"generate.n": n, "generate.model": model},
-            store=Path(name) / "s.zarr",
-        )
-        last = run.rows
-        # Rows are named 12.3, the fourth picture of the thirteenth prompt.
-        order = np.argsort([float(a) * n + float(b) for a, b in (r.id.split(".") for r in last)])
-        scores = {s: _table(last.values(f"score.{s}"), order, n) for s in SCORERS}
-        return scores, _table(last.values("score.judge"), order, n) == 1
-
-
-def _table(values: object, order: NDArray[np.int64], n: int) -> Shares:
-    return np.array(list(values))[order].reshape(-1, n)  # type: ignore[call-overload]
+def drawn_and_scored(rows: Rows, n: int, model: str, scorer: Use, store: Path) -> Shares:
+    """[prompts, n] scores of the same n pictures of each row; they are drawn once a store."""
+    use, params = scorer
+    drawing = ("generate", {"n": n, "model": model})
+    run = run_rows(rows, then=[drawing, ("decode", {}), (use, params)], store=store)
+    field = score_of(current_registry().spec("stage", use).produces)
+    # Rows are named 12.3, the fourth picture of the thirteenth prompt.
+    ids = (row.id.split(".") for row in run.rows)
+    order = np.argsort([int(a) * n + int(b) for a, b in ids])
+    return np.array(list(run.rows.values(field)), float)[order].reshape(-1, n)
 
 
 def best_of(scores: Shares, right: Shares, k: int) -> Shares:
@@ -78,44 +56,63 @@ def best_of(scores: Shares, right: Shares, k: int) -> Shares:
     return np.take_along_axis(right, best, axis=1).mean(1)
 
 
-def interval(values: Shares, rounds: int = 2000) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean."""
-    drawn = np.random.default_rng(0).choice(values, (rounds, len(values))).mean(1)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(low), float(high)
+def gain(curve: list[Shares], k: int) -> Interval:
+    """Points by which the best of k is more often right than one picture."""
+    return mean_interval(100 * (curve[k - 1] - curve[0]))
+
+
+def line(name: str, curve: list[Shares]) -> str:
+    """Agreement for every k, and what choosing among half of all and among all gains."""
+    shares = " ".join(f"{100 * values.mean():5.1f}" for values in curve)
+    gains = (gain(curve, k) for k in (max(1, len(curve) // 2), len(curve)))
+    said = "  ".join(f"{g.value:+5.1f} [{g.low:+.1f}, {g.high:+.1f}]" for g in gains)
+    return f"{name:10} {shares} %  {said}"
 
 
 def draw(curves: dict[str, list[Shares]], file: Path) -> None:
-    """Agreement over k, a line with its interval for each scorer."""
+    """What choosing gains over k, a line with its intervals for each scorer."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for name, curve in curves.items():
-        places = range(1, len(curve) + 1)
-        low, high = np.array([interval(values) for values in curve]).T
-        line = axes.plot(places, [v.mean() for v in curve], label=name, marker=".")[0]
-        axes.fill_between(places, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
-    axes.set(xlabel="pictures to choose from", ylabel="right by the judge", ylim=(None, 1))
-    axes.legend()
-    figure.savefig(file, dpi=120)
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    axes.axhline(0, color="grey", linewidth=0.8)
+    for at, (name, curve) in enumerate(curves.items()):
+        counts = range(2, len(curve) + 1)
+        gains = [gain(curve, k) for k in counts]
+        # Side by side, or intervals would hide one another.
+        places = [k + 0.08 * (at - (len(curves) - 1) / 2) for k in counts]
+        reach = [[g.value - g.low for g in gains], [g.high - g.value for g in gains]]
+        values = [g.value for g in gains]
+        axes.errorbar(places, values, reach, label=name, marker=".", linewidth=1, elinewidth=0.8)
+    axes.set(xlabel="pictures to choose from", ylabel="more right than one picture, points")
+    figure.legend(loc="outside right upper")
+    figure.savefig(file, dpi=100)
 
 
 def main() -> None:
-    """Print a line for each scorer: agreement for every k, with intervals at the ends."""
+    """Print a line for each scorer."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=60)
     parser.add_argument("--n", type=int, default=8)
     parser.add_argument("--model", default="tabletop/turbo")
+    parser.add_argument("--scorers", default=",".join(SCORERS))
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--store", type=Path)
     given = parser.parse_args()
-    scores, right = measured(given.prompts, given.n, given.model)
+    items = captions()["items"]
+    chosen = items[:: max(1, len(items) // given.prompts)][: given.prompts]
+    rows = [{"prompt": item["prompt"], "questions": item["questions"]} for item in chosen]
+    with tempfile.TemporaryDirectory() as folder:
+        store = given.store or Path(folder) / "s.zarr"
+        scored = {
+            name: drawn_and_scored(rows, given.n, given.model, use, store)
+            for name, use in {"judge": JUDGE, **SCORERS}.items()
+            if name in ("judge", *given.scorers.split(","))
+        }
+    right = (scored.pop("judge") == 1).astype(float)
     counts = range(1, given.n + 1)
-    curves = {name: [best_of(each, right, k) for k in counts] for name, each in scores.items()}
-    curves["any"] = [best_of(right.astype(float), right, k) for k in counts]
-    for name, curve in curves.items():
-        line = " ".join(f"{100 * values.mean():5.1f}" for values in curve)
-        low, high = interval(curve[-1])
-        sys.stdout.write(f"{name:5} {line} %   [{100 * low:.1f}, {100 * high:.1f}] at {given.n}\n")
+    curves = {name: [best_of(each, right, k) for k in counts] for name, each in scored.items()}
+    for name, curve in {**curves, "any": [best_of(right, right, k) for k in counts]}.items():
+        sys.stdout.write(f"{line(name, curve)}\n")
     if given.plot:
         draw(curves, given.plot)
 

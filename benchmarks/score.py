@@ -1,6 +1,6 @@
 """Do scorers rank pictures as the truth does? Planted rankings of tabletop pictures.
 
-    python benchmarks/score.py [--scenes 100] [--wrong 4] [--scorers tit,clip,vqa]
+    python benchmarks/score.py [--scenes 24] [--wrong 4] [--scorers tit,clip,vqa,vqa-parts]
 
 Each held-out scene gets a prompt that is true of it, and pictures in which 0, 1, 2, … of the things
 that the prompt says are wrong: colour, shape or finish of an object, the table, the light. Pairwise
@@ -21,7 +21,8 @@ from itertools import combinations
 
 import numpy as np
 
-from imgtool.api import Batch, Runtime, Stage
+from imgtool.api import Batch, Field, Runtime, Stage
+from imgtool_score.suites.bootstrap import mean_interval
 from imgtool_tabletop.captions import words
 from imgtool_tabletop.captions.grammar import describe, in_sentences, trim
 from imgtool_tabletop.training.bank import scene_at
@@ -33,12 +34,16 @@ from imgtool_tabletop.world.scene import COLOURS, FINISHES, SHAPES, Scene
 SEED = 77
 BATCH = 32
 LENGTHS = ("list", "one sentence", "3 to 5 sentences")
-SCORERS = {
+Use = tuple[str, dict[str, object]]
+SCORERS: dict[str, Use] = {
     "tit": ("score.tit", {}),
     "clip": ("score.clip", {}),
     "vqa": ("score.vqa", {}),
     "vqa-parts": ("score.vqa", {"decompose": "rules"}),
+    "iqa": ("score.iqa", {}),
+    "aesthetic": ("score.aesthetic", {}),
 }
+READING = ("tit", "clip", "vqa", "vqa-parts")
 Edit = Callable[[Scene], Scene]
 
 
@@ -119,6 +124,11 @@ def pictures_of(group: Planted) -> list[np.ndarray]:
     return list(made.permute(0, 2, 3, 1).numpy())
 
 
+def score_of(produced: Sequence[Field]) -> str:
+    """The score among the fields that a stage produces, its first."""
+    return next(field.name for field in produced if field.name.startswith("score."))
+
+
 def scored(stage: Stage, groups: Sequence[Planted]) -> tuple[list[list[float]], float]:
     """The scores of each group's pictures, and pictures a second."""
     rows = [(g.prompt, picture) for g in groups for picture in pictures_of(g)]
@@ -130,8 +140,7 @@ def scored(stage: Stage, groups: Sequence[Planted]) -> tuple[list[list[float]], 
         ids = tuple(str(at + i) for i in range(len(part)))
         columns = {"source_prompt": prompts, "prompt": prompts, "image": pictures}
         batch = stage.process(Batch(ids, {**columns, "seed": list(range(len(part)))}))
-        (name,) = (n for n in batch.columns if n.startswith("score.") and n.count(".") == 1)
-        scores += batch.numbers(name)
+        scores += batch.numbers(score_of(stage.produces))
     rate = len(rows) / (time.perf_counter() - start)
     ends = np.cumsum([len(g.scenes) for g in groups])
     return [list(part) for part in np.split(np.array(scores), ends[:-1])], rate
@@ -143,19 +152,12 @@ def in_order(scores: Sequence[float]) -> float:
     return sum(float(a > b) + 0.5 * float(a == b) for a, b in pairs) / len(pairs)
 
 
-def interval(values: Sequence[float], rounds: int = 2000) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean."""
-    drawn = np.random.default_rng(0).choice(np.array(values), (rounds, len(values))).mean(1)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(low), float(high)
-
-
 def main() -> None:
     """Print a line for each scorer and length."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=100, help="of each length")
+    parser.add_argument("--scenes", type=int, default=24, help="of each length")
     parser.add_argument("--wrong", type=int, default=4, help="things wrong at most")
-    parser.add_argument("--scorers", default=",".join(SCORERS))
+    parser.add_argument("--scorers", default=",".join(READING))
     given = parser.parse_args()
     groups = planted(given.scenes, given.wrong)
     runtime = Runtime()
@@ -170,10 +172,10 @@ def main() -> None:
                 for each, group in zip(scores, groups, strict=True)
                 if group.length == length
             ]
-            low, high = interval(shares)
+            mean = mean_interval(shares)
             sys.stdout.write(
-                f"{name:10} {length:17} {100 * np.mean(shares):5.1f} % "
-                f"[{100 * low:.1f}, {100 * high:.1f}]   {rate:6.1f} pictures/s\n"
+                f"{name:10} {length:17} {100 * mean.value:5.1f} % "
+                f"[{100 * mean.low:.1f}, {100 * mean.high:.1f}]   {rate:6.1f} pictures/s\n"
             )
             sys.stdout.flush()
 
