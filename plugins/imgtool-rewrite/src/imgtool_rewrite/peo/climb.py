@@ -29,7 +29,7 @@ Optimiser: TypeAlias = Literal["adam", "sgd", "lbfgs", "sep-cmaes"]
 LEAST_GAIN = 1e-4
 MOST_HALVINGS = 3
 LBFGS_STEPS = 5
-OWN_RATES = {"adam": 0.01, "sgd": 0.01, "lbfgs": 1.0, "sep-cmaes": 0.1}
+OWN_RATES = {"adam": 0.01, "sgd": 0.01, "lbfgs": 1.0, "sep-cmaes": 0.3}
 
 
 class NotFinite(ArithmeticError):
@@ -114,6 +114,9 @@ class Climb(ABC):
         """
         if notes:
             self._restore(notes)
+        if not any(bool(free.any()) for free in self.free):
+            self._evaluate(self.start)
+            self.finished = True
         while not self.finished:
             try:
                 if self.done < self.plan.iterations and not self._is_stalled():

@@ -64,8 +64,12 @@ class PeoParams:
         ),
     ] = "auto"
     tokens: Annotated[
-        Literal["all", "words"], Help("Tokens that may move: all, or those of the text alone.")
-    ] = "all"
+        Literal["auto", "all", "words"],
+        Help(
+            "Tokens that may move: all, or those of the text alone; auto: words for sep-cmaes, "
+            "where one text encoder reads them."
+        ),
+    ] = "auto"
     optimiser: Annotated[
         Optimiser, Help("How to climb; sep-cmaes needs no gradient; auto: adam where there is one.")
     ] = "auto"

@@ -181,7 +181,7 @@ class RowProblem:
         condition = _condition(studio, row)
         embeds, pooled = condition.embeds, condition.pooled
         free = torch.ones(len(embeds), 1, device=device)
-        if params.tokens == "words":
+        if params.tokens == "words" or (params.tokens == "auto" and _few(studio, condition)):
             free[: condition.start] = 0
             free[condition.end :] = 0
         prompt = str(row.values.get("prompt") or "")
@@ -353,6 +353,16 @@ def _condition(studio: Studio, row: Row) -> Any:
             "Make them with the model that draws: --model of that stage",
         )
     return replace(condition, embeds=torch.from_numpy(own).to(condition.embeds))
+
+
+def _few(studio: Studio, condition: Any) -> bool:
+    """Whether a search without gradient is better off with the words alone.
+
+    Nearly all that the picture feels is in them, and the end mark costs more than it gives.
+    """
+    alone = condition.embeds.shape[1] == studio.painter.text_width
+    there = condition.start < condition.end
+    return studio.plan.optimiser == "sep-cmaes" and alone and there
 
 
 def _noting(file: Path) -> Callable[[bytes], None]:
