@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 from imgtool_defocus.loading import explained
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
@@ -71,12 +72,11 @@ class Glpn:
             pictures = interpolate(pictures, size=self.size, mode="bicubic", antialias=True)
         pixels = _standard(pictures, self.mean, self.std).to(self.dtype)
         levels = self.net(pixels, output_hidden_states=True).hidden_states
-        grid = {"size": (rows, columns), "mode": "bilinear"}
-        together = torch.cat([interpolate(level, **grid) for level in levels], dim=1)
-        return together.flatten(2).transpose(1, 2)
+        grid = [interpolate(level, size=(rows, columns), mode="bilinear") for level in levels]
+        return torch.cat(grid, dim=1).flatten(2).transpose(1, 2)
 
 
-KNOWN: Final = {"depth_anything": Dino, "glpn": Glpn}
+KNOWN: Final[dict[str, Callable[[Any, Path], Prompts]]] = {"depth_anything": Dino, "glpn": Glpn}
 
 
 def _standard(pictures: Tensor, mean: Any, std: Any) -> Tensor:
