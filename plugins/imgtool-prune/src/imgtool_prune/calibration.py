@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from imgtool.api import StageFailed
-from imgtool_prune.weighting import Weighting, step_weights
+from imgtool_prune.weighting import A_MAX, A_MIN, Weighting, step_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,8 +36,8 @@ class Trajectories:
     batch: int = 4
     seed: int = 0
     weighting: Weighting = Weighting.LOG_DECREASE
-    a_min: float = 0.8
-    a_max: float = 1.2
+    a_min: float = A_MIN
+    a_max: float = A_MAX
 
     def weights(self, evaluations: int) -> list[float]:
         """alpha of each evaluation."""
