@@ -19,7 +19,7 @@ from imgtool_defocus.auto.maker import FocusTrainParams, TrainAuto
 from imgtool_defocus.auto.network import load_focus
 from imgtool_defocus.auto.photographs import Photographs
 from imgtool_defocus.auto.quality import rule_of
-from imgtool_defocus.auto.training import FocusTraining, Sets, Training, split
+from imgtool_defocus.auto.training import FocusTraining, Sets, Training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def made(runtime: Runtime, out: Path, journal: Path) -> Path:
     scoped = runtime.for_stage()
     scoped.journal = journal
-    TrainAuto().make(FocusTrainParams(smoke=True), {}, out, scoped)
+    TrainAuto().make(FocusTrainParams(smoke=True, through_lens=True), {}, out, scoped)
     return out
 
 
@@ -54,7 +54,7 @@ def test_a_training_leaves_a_network_figures_logs_and_plots(whole: Path) -> None
     }
 
     assert load_focus(whole).config == SIZES["tiny"]
-    assert {"on_largest", "on_largest_by_masks", "middle_on_largest"} <= set(figures)
+    assert {"on_largest", "on_largest_through_lens", "middle_on_largest"} <= set(figures)
     assert sorted(logs) == ["1-saliency", "2-teacher", "3-lens"]
     assert {"matching", "convincing", "critic", "fake", "sharp"} <= set(logs["3-lens"][0])
     assert len(list(whole.glob("*/loss.png"))) == 3
@@ -157,11 +157,6 @@ def test_an_untrained_denoiser_leaves_what_has_little_noise() -> None:
         made = Denoiser(8)(x, torch.tensor([0.001]), torch.zeros(1))
 
     assert float((made - x).abs().max()) < 0.01
-
-
-def test_steps_are_split_without_losing_any() -> None:
-    assert split(1200) == (300, 300, 600)
-    assert all(sum(split(steps)) == steps and min(split(steps)) > 0 for steps in range(3, 99))
 
 
 SQUARE = slice(8, 24)

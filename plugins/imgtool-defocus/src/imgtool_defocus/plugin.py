@@ -1,4 +1,4 @@
-"""What this plugin registers: two stages, lens models, depth backends, an exporter."""
+"""What this plugin registers: stages, their trainers, a model, lens models, depth backends, PLY."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def imgtool_components() -> Iterable[Component]:
     """The stages, renderers by name for `lens_model`, what runs models of depth, and PLY."""
     yield Component("stage", "defocus.thinlens", "imgtool_defocus.stage:ThinLens")
+    yield Component("stage", "defocus.auto", "imgtool_defocus.auto.stage:Auto")
     yield Component("maker", "train.defocus.auto", "imgtool_defocus.auto.maker:TrainAuto")
     yield Component("stage", "depth.auto", "imgtool_defocus.depth_stage:Auto")
     yield Component("stage", "depth.ppd", "imgtool_defocus.ppd.stage:Ppd")
@@ -31,6 +32,18 @@ def imgtool_components() -> Iterable[Component]:
         ("trace", "First hits of rays from all over the lens; slow, a reference"),
     ):
         yield Component("lens", name, f"imgtool_defocus.{name}:render", summary)
+    yield Component(
+        "model",
+        "defocus/tabletop",
+        "imgtool_defocus:weights/tabletop",
+        "Where a photographer would focus, among solids on a table",
+        {
+            "task": "focus-distance",
+            "quality": "{on_largest:.0%} on the largest subject",
+            "licence": "Apache-2.0",
+            "resolution": "48x48",
+        },
+    )
     yield Component(
         "exporter",
         "ply",

@@ -32,7 +32,11 @@ MEASURED_SEED: Final = 700_000
 class FocusTrainParams:
     """Parameters of `train.defocus.auto`."""
 
-    steps: Annotated[int, Help("Steps of all three stages together."), Bounds(4)] = 1200
+    steps: Annotated[int, Help("Steps with masks."), Bounds(1)] = 300
+    through_lens: Annotated[
+        bool,
+        Help("Go on through the lens, in three times the steps; it did harm where measured."),
+    ] = False
     batch: Annotated[int, Help("Photographs a step."), Bounds(2, 1024)] = 8
     pictures: Annotated[int, Help("Photographs of each kind to make."), Bounds(2)] = 440
     smoke: Annotated[bool, Help("A few steps only, to see that everything works.")] = False
@@ -40,10 +44,10 @@ class FocusTrainParams:
 
 
 class TrainAuto(Maker[FocusTrainParams]):
-    """Saliency from masks of subjects; then through the lens, from photographs of other scenes."""
+    """Saliency from masks of subjects, and through the lens from photographs of other scenes."""
 
     id = "train.defocus.auto"
-    summary = "Train a focus network for defocus.auto, through the lens."
+    summary = "Train a focus network for defocus.auto."
     task = "focus-distance"
 
     def make(
@@ -56,14 +60,15 @@ class TrainAuto(Maker[FocusTrainParams]):
         """Train, measure on held-out scenes, and write the network."""
         from imgtool_defocus.auto.config import SIZES
         from imgtool_defocus.auto.network import save_focus
-        from imgtool_defocus.auto.training import FocusTraining, Training, split
+        from imgtool_defocus.auto.training import FocusTraining, Training
 
         device = str(runtime.torch_device)  # asking sets threads before torch computes anything
         make_loops: Any = runtime.component("training-loops", "tabletop")
         subjects: Any = runtime.component("subjects", "tabletop")
         loops = make_loops(runtime.journal)
+        steps = 5 if params.smoke else params.steps
         settings = Training(
-            split(20 if params.smoke else params.steps),
+            (steps, steps, 2 * steps),
             batch=2 if params.smoke else params.batch,
             seed=params.seed,
             log_every=5 if params.smoke else 50,
@@ -74,10 +79,10 @@ class TrainAuto(Maker[FocusTrainParams]):
         net = training.saliency()
         see = subjects(size=EDGE, seed=MEASURED_SEED, held_out=True)
         scenes = [see(at) for at in range(4 if params.smoke else MEASURED)]
-        before = measured(net, scenes)
-        training.through_lens(net, training.teacher())
         figures = {**measured(net, scenes), **middle(scenes)}
-        figures |= {f"{name}_by_masks": value for name, value in before.items()}
+        if params.through_lens:
+            training.through_lens(net, training.teacher())
+            figures |= {f"{name}_through_lens": v for name, v in measured(net, scenes).items()}
         save_focus(net, out_dir)
         text = json.dumps({k: round(v, 4) for k, v in figures.items()}, sort_keys=True)
         (out_dir / "figures.json").write_text(text + "\n", encoding="utf-8")
