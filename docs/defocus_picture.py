@@ -1,6 +1,7 @@
 """Makes the pictures of plugins/imgtool-defocus: what lenses make of a render and its depth.
 
-lens.png has two distances in focus, sweep.png a series of apertures.
+lens.png has two distances in focus, sweep.png a series of apertures, focus.png where the network of
+`defocus.auto` looks and a series focused there.
 
 python docs/defocus_picture.py
 """
@@ -33,13 +34,12 @@ def main() -> None:
     distances = sorted(scene.camera.project(solid.centre)[2] for solid in scene.solids)
     focal = f"{SENSOR_MM / 2 / scene.camera.tan_half:.1f}mm"
 
+    camera = {"focal_length": focal, "sensor": f"{SENSOR_MM}x{SENSOR_MM}mm"}
+
     def taken(focus_m: float, f_number: float) -> np.ndarray:
+        focus_at = f"{focus_m:.3f}m"
         with imgtool.stage(
-            "defocus.thinlens",
-            focus_at=f"{focus_m:.3f}m",
-            focal_length=focal,
-            f_number=f_number,
-            sensor=f"{SENSOR_MM}x{SENSOR_MM}mm",
+            "defocus.thinlens", focus_at=focus_at, f_number=f_number, **camera
         ) as lens:
             return lens(image=image, depth=depth)["image"]
 
@@ -49,6 +49,12 @@ def main() -> None:
     ends = [f"f/{widest:g}, sharp at {metres:.2f} m" for metres in (nearest, distances[-1])]
     write("lens.png", cells, ["sharp", "depth", *ends])
     write("sweep.png", series, [f"f/{f_number:g}" for f_number in F_NUMBERS])
+    chosen = F_NUMBERS[0], F_NUMBERS[2]
+    with imgtool.stage("defocus.auto", f_numbers=chosen, **camera) as lens:
+        rows = lens(image=image, depth=depth)
+    looked = (rows[0]["saliency"] * 255).round().astype(np.uint8)
+    cells = [image, np.repeat(looked[..., None], 3, axis=2), *(row["image"] for row in rows)]
+    write("focus.png", cells, ["sharp", "saliency", *(f"f/{f_number:g}" for f_number in chosen)])
 
 
 def write(name: str, cells: list[np.ndarray], labels: list[str]) -> None:
