@@ -14,15 +14,17 @@ from transformers import CLIPTokenizer
 
 import imgtool_tabletop
 from imgtool.api import BadParams
+from imgtool.runtime.context import Runtime
 from imgtool_tabletop.captions.parse import parse
 from imgtool_tabletop.captions.words import all_words
 from imgtool_tabletop.judge import Judge
-from imgtool_tabletop.makers import TrainParams, budget_of, seconds
+from imgtool_tabletop.makers import TrainGenerator, TrainJudge
 from imgtool_tabletop.training.bank import PictureBank, being_filled, scene_at
 from imgtool_tabletop.training.clip import answers_of
 from imgtool_tabletop.training.judge import judge_accuracy
 from imgtool_tabletop.training.log import plot
 from imgtool_tabletop.training.loop import Budget, Optimiser, Trainer
+from imgtool_tabletop.training.params import GeneratorParams, TrainParams, budget_of, seconds
 from imgtool_tabletop.training.tokenizer import write_tokenizer
 from imgtool_tabletop.world.render import render
 from imgtool_tabletop.world.scene import COLOURS, SHAPES
@@ -85,14 +87,22 @@ def test_a_budget_that_is_no_time_is_refused() -> None:
         budget_of(TrainParams(budget="long"))
 
 
-@pytest.mark.parametrize("name", ["judge", "vae", "clip", "", "turbo"])
+def test_the_budget_of_an_accelerator_is_refused_where_the_cpu_trains(tmp_path: Path) -> None:
+    runtime = Runtime(device="cpu")
+    with pytest.raises(BadParams, match="tabletop trains on the CPU"):
+        TrainGenerator().make(GeneratorParams(budget="gpu"), {}, tmp_path, runtime)
+    with pytest.raises(BadParams, match="tabletop/judge trains on the CPU"):
+        TrainJudge().make(TrainParams(budget="gpu"), {}, tmp_path, runtime)
+
+
+@pytest.mark.parametrize("name", ["judge", "vae", "clip", "", "mmdit", "turbo"])
 def test_trainers_run_end_to_end(name: str, tmp_path: Path, warm_bin: Path) -> None:
     target = f"tabletop/{name}".rstrip("/")
     command = [warm_bin / "imgtool", "train", target, "--smoke", "-o", tmp_path / "made"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "made").rglob("*.safetensors"))
-    assert (tmp_path / "made" / "captions.txt").is_file() == (target == "tabletop")
+    assert (tmp_path / "made" / "captions.txt").is_file() == (name in ("", "mmdit"))
 
 
 def test_shipped_weights_load_with_plain_libraries(warm_bin: Path) -> None:

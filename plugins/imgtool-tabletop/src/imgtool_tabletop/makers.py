@@ -5,169 +5,51 @@ A trainer that is stopped goes on where it was when the same command is given ag
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from imgtool.api import BadParams, Bounds, Help, InputMissing, Maker, PathTo
+from imgtool.api import BadParams, InputMissing, Maker
+from imgtool_tabletop import WEIGHTS
+
+# Annotations of parameters are read when a maker is described.
+from imgtool_tabletop.training.params import (
+    ACCELERATED,
+    AestheticParams,
+    BudgetParams,
+    ClipParams,
+    GeneratorParams,
+    LoraParams,
+    MmditParams,
+    ModelParams,
+    TrainParams,
+    TurboParams,
+    VlmParams,
+    budget_of,
+    large,
+    small,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import torch
+
     from imgtool.api import Runtime
     from imgtool_tabletop.training.bank import PictureBank
-    from imgtool_tabletop.training.loop import Budget
-
-WEIGHTS = Path(__file__).parent / "weights"
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-TextTower = Annotated[
-    str,
-    Help("Folder of the text tower; the shipped one if empty."),
-    PathTo("a CLIPModel folder"),
-]
-Autoencoder = Annotated[
-    str,
-    Help("Folder of the autoencoder; the shipped one if empty."),
-    PathTo("an AutoencoderKL folder"),
-]
 
 
 @dataclass(frozen=True)
-class BudgetParams:
-    """Parameters of the trainers that need nothing made before."""
+class Place:
+    """Where a training takes place.
 
-    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "20m"
-    smoke: Annotated[bool, Help("A few steps only, to see that everything works.")] = False
-    seed: Annotated[int, Help("Seed of scenes and weights."), Bounds(0)] = 1
-
-
-@dataclass(frozen=True)
-class TrainParams(BudgetParams):
-    """Parameters of the trainers that need renders alone."""
-
-    pictures: Annotated[int, Help("Scenes to render."), Bounds(256)] = 60_000
-
-
-@dataclass(frozen=True)
-class ClipParams(TrainParams):
-    """Parameters of `train.tabletop/clip`."""
-
-    start: Annotated[
-        str,
-        Help("Keep this model's text tower and go on with the rest; 'shipped' means tabletop's."),
-    ] = ""
-
-
-@dataclass(frozen=True)
-class GeneratorParams(TrainParams):
-    """Parameters of `train.tabletop`."""
-
-    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "2h"
-    clip: TextTower = ""
-    vae: Autoencoder = ""
-    start: Annotated[
-        str, Help("Go on from this pipeline's net; 'shipped' means tabletop's own.")
-    ] = ""
-
-
-@dataclass(frozen=True)
-class ModelParams(TrainParams):
-    """Parameters of the trainers that may share the pictures of another."""
-
-    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "1h"
-    bank: Annotated[
-        str,
-        Help("Pictures of an earlier training of the same seed and kind, not rendered again."),
-        PathTo("a folder of rendered pictures"),
-    ] = ""
-
-
-@dataclass(frozen=True)
-class VlmParams(ModelParams):
-    """Parameters of `train.tabletop/vlm`."""
-
-    start: Annotated[str, Help("Go on from the model in this folder; 'shipped' means our own.")] = (
-        ""
-    )
-
-
-@dataclass(frozen=True)
-class TurboParams(ModelParams):
-    """Parameters of `train.tabletop/turbo`."""
-
-    clip: TextTower = ""
-    teacher: Annotated[
-        str,
-        Help("Folder of the generator to distil; the shipped one if empty."),
-        PathTo("a StableDiffusionPipeline folder"),
-    ] = ""
-
-
-@dataclass(frozen=True)
-class MmditParams(ModelParams):
-    """Parameters of `train.tabletop/mmdit`."""
-
-    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "2h"
-    clip: TextTower = ""
-    vae: Autoencoder = ""
-    start: Annotated[
-        str, Help("Go on from this pipeline's net; 'shipped' means tabletop/mmdit's own.")
-    ] = ""
-
-
-@dataclass(frozen=True)
-class LoraParams(ModelParams):
-    """Parameters of `train.tabletop/lora-finish` and its like."""
-
-    budget: Annotated[str, Help("How long to train both, such as 20m or 2h.")] = "20m"
-    pictures: Annotated[int, Help("Pictures to render, two a pair."), Bounds(256)] = 2048
-    clip: TextTower = ""
-    base: Annotated[
-        str,
-        Help("Folder of the generator that the LoRAs are for; the shipped one if empty."),
-        PathTo("a StableDiffusionPipeline folder"),
-    ] = ""
-
-
-@dataclass(frozen=True)
-class AestheticParams(ModelParams):
-    """Parameters of `train.tabletop/aesthetic`."""
-
-    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "5m"
-    clip: Annotated[
-        str,
-        Help("Folder of the picture tower; the shipped one if empty."),
-        PathTo("a CLIPModel folder"),
-    ] = ""
-
-
-def seconds(text: str) -> float:
-    """Seconds that a budget such as `90s`, `20m` or `1.5h` means.
-
-    Raises
-    ------
-    BadParams : it is none.
+    out_dir : the folder to make. work_dir : of checkpoints and `log.csv`. device : what computes.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if match is None:
-        raise BadParams(f"budget {text!r} is no time", "Write 90s, 20m or 2h")
-    return float(match[1]) * UNITS[match[2]]
 
-
-def budget_of(params: BudgetParams) -> Budget:
-    """The training loop's budget."""
-    from imgtool_tabletop.training.loop import Budget
-
-    if params.smoke:
-        return Budget(steps=4, log_every=2)
-    return Budget(seconds=seconds(params.budget))
-
-
-def small(params: BudgetParams, **settings: int) -> dict[str, Any]:
-    """`settings` where a training is only tried, else none."""
-    return settings if params.smoke else {}
+    out_dir: Path
+    work_dir: Path
+    device: torch.device
 
 
 P = TypeVar("P", bound=TrainParams)
@@ -176,19 +58,42 @@ P = TypeVar("P", bound=TrainParams)
 class _Trainer(Maker[P], Generic[P]):
     broad: ClassVar[bool] = False
     """Whether training sees every table, light and framing often, not the first few mostly."""
+    accelerated: ClassVar[bool] = False
+    """Whether an accelerator is used where there is one; others train on the CPU."""
 
     def make(self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime) -> None:
         """Render in one process, train in this one."""
         from imgtool_tabletop.training.bank import being_filled
         from imgtool_tabletop.training.log import keep_logs
 
-        runtime.torch_device  # noqa: B018 - sets threads before torch computes anything
+        place = Place(out_dir, runtime.journal, self.device(params, runtime))
         count = 128 if params.smoke else params.pictures
         folder = self.bank_folder(params, runtime.journal)
         bank = self.bank(folder, params.seed, count)
         with being_filled(bank, at_least=min(count, 2048)):
-            self.train(params, bank, out_dir, runtime.journal)
+            self.train(params, bank, place)
         keep_logs(runtime.journal, out_dir)
+
+    def device(self, params: P, runtime: Runtime) -> torch.device:
+        """What computes.
+
+        Raises
+        ------
+        BadParams : the budget is an accelerator's, and none is here or of use.
+        """
+        import torch
+
+        # Asked first of all, since it sets torch's threads.
+        found = runtime.torch_device
+        device = found if self.accelerated else torch.device("cpu")
+        if params.budget == ACCELERATED and device.type == "cpu":
+            raise BadParams(
+                f"{self.id} trains on the CPU, and budget {ACCELERATED!r} is an accelerator's",
+                "Write 20m or 2h",
+            )
+        if device != found:
+            report(f"{self.id} trains on the CPU")
+        return device
 
     def bank_folder(self, params: P, journal: Path) -> Path:
         """Where the pictures are or will be."""
@@ -202,8 +107,8 @@ class _Trainer(Maker[P], Generic[P]):
         return PictureBank(folder, seed, count, distribution=BROAD if self.broad else FIRST)
 
     @abstractmethod
-    def train(self, params: P, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
-        """Train on the bank's pictures; `work_dir` holds checkpoints and `log.csv`."""
+    def train(self, params: P, bank: PictureBank, place: Place) -> None:
+        """Train on the bank's pictures."""
 
 
 class TrainClip(_Trainer[ClipParams]):
@@ -214,7 +119,7 @@ class TrainClip(_Trainer[ClipParams]):
     task = "image-text-similarity"
     broad = True
 
-    def train(self, params: ClipParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: ClipParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.clip`."""
         from imgtool_tabletop.training.clip import ClipTraining, train_clip
 
@@ -225,7 +130,7 @@ class TrainClip(_Trainer[ClipParams]):
             start=start,
             **small(params, batch=8, measured=10),
         )
-        train_clip(settings, bank, out_dir, work_dir, report)
+        train_clip(settings, bank, place.out_dir, place.work_dir, report)
 
 
 class TrainVae(_Trainer[TrainParams]):
@@ -235,14 +140,14 @@ class TrainVae(_Trainer[TrainParams]):
     summary = "Train the autoencoder of the generator."
     task = "autoencoder"
 
-    def train(self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: TrainParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.vae`."""
         from imgtool_tabletop.training.vae import VaeTraining, train_vae
 
         settings = VaeTraining(
             seed=params.seed, budget=budget_of(params), **small(params, measured=8)
         )
-        train_vae(settings, bank, out_dir, work_dir, report)
+        train_vae(settings, bank, place.out_dir, place.work_dir, report)
 
 
 class TrainJudge(_Trainer[TrainParams]):
@@ -252,14 +157,14 @@ class TrainJudge(_Trainer[TrainParams]):
     summary = "Train the judge that reads objects from pictures."
     task = "object-detection"
 
-    def train(self, params: TrainParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: TrainParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.judge`."""
         from imgtool_tabletop.training.judge import JudgeTraining, train_judge
 
         settings = JudgeTraining(
             seed=params.seed, budget=budget_of(params), **small(params, batch=8, measured=20)
         )
-        train_judge(settings, bank, out_dir, work_dir, report)
+        train_judge(settings, bank, place.out_dir, place.work_dir, report)
 
 
 class TrainGenerator(_Trainer[GeneratorParams]):
@@ -268,10 +173,9 @@ class TrainGenerator(_Trainer[GeneratorParams]):
     id = "train.tabletop"
     summary = "Train the generator: a StableDiffusionPipeline at 64×64."
     task = "text-to-image"
+    accelerated = True
 
-    def train(
-        self, params: GeneratorParams, bank: PictureBank, out_dir: Path, work_dir: Path
-    ) -> None:
+    def train(self, params: GeneratorParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.generator`."""
         from imgtool_tabletop.training.generator import GeneratorTraining, train_generator
 
@@ -283,8 +187,11 @@ class TrainGenerator(_Trainer[GeneratorParams]):
             budget=budget_of(params),
             start=f"{start}/unet" if start else "",
             **small(params, batch=4),
+            **large(params, batch=512),
         )
-        train_generator(settings, bank, vae, clip, out_dir, work_dir, report)
+        train_generator(
+            settings, bank, vae, clip, place.out_dir, place.work_dir, report, place.device
+        )
 
 
 Q = TypeVar("Q", bound=ModelParams)
@@ -317,7 +224,7 @@ class TrainVlm(_SharingTrainer[VlmParams]):
     summary = "Train the model that captions pictures and answers questions about them."
     task = "image-text-to-text"
 
-    def train(self, params: VlmParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: VlmParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.vlm`."""
         from imgtool_tabletop.training.vlm import VlmTraining, train_vlm
 
@@ -327,7 +234,7 @@ class TrainVlm(_SharingTrainer[VlmParams]):
             start=str(WEIGHTS / "vlm") if params.start == "shipped" else params.start,
             **small(params, batch=4, measured=4),
         )
-        train_vlm(settings, bank, WEIGHTS / "clip", out_dir, work_dir, report)
+        train_vlm(settings, bank, WEIGHTS / "clip", place.out_dir, place.work_dir, report)
 
 
 class TrainDepth(_SharingTrainer[ModelParams]):
@@ -337,14 +244,14 @@ class TrainDepth(_SharingTrainer[ModelParams]):
     summary = "Train the model that tells each pixel's depth in metres."
     task = "depth-estimation"
 
-    def train(self, params: ModelParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: ModelParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.depth`."""
         from imgtool_tabletop.training.depth import DepthTraining, train_depth
 
         settings = DepthTraining(
             seed=params.seed, budget=budget_of(params), **small(params, batch=4, measured=4)
         )
-        train_depth(settings, bank, out_dir, work_dir, report)
+        train_depth(settings, bank, place.out_dir, place.work_dir, report)
 
 
 class TrainTurbo(_SharingTrainer[TurboParams]):
@@ -355,7 +262,7 @@ class TrainTurbo(_SharingTrainer[TurboParams]):
     task = "text-to-image"
     broad = False
 
-    def train(self, params: TurboParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: TurboParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.turbo`."""
         from imgtool_tabletop.training.turbo import TurboTraining, train_turbo
 
@@ -364,7 +271,7 @@ class TrainTurbo(_SharingTrainer[TurboParams]):
         settings = TurboTraining(
             seed=params.seed, budget=budget_of(params), **small(params, batch=4)
         )
-        train_turbo(settings, bank, teacher, clip, out_dir, work_dir, report)
+        train_turbo(settings, bank, teacher, clip, place.out_dir, place.work_dir, report)
 
 
 class TrainMmdit(_SharingTrainer[MmditParams]):
@@ -374,8 +281,9 @@ class TrainMmdit(_SharingTrainer[MmditParams]):
     summary = "Train the generator with joint attention: a StableDiffusion3Pipeline at 64×64."
     task = "text-to-image"
     broad = False
+    accelerated = True
 
-    def train(self, params: MmditParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: MmditParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.mmdit`."""
         from imgtool_tabletop.training.mmdit import MmditTraining, train_mmdit
 
@@ -388,7 +296,7 @@ class TrainMmdit(_SharingTrainer[MmditParams]):
             start=f"{start}/transformer" if start else "",
             **small(params, batch=4),
         )
-        train_mmdit(settings, bank, vae, clip, out_dir, work_dir, report)
+        train_mmdit(settings, bank, vae, clip, place.out_dir, place.work_dir, report, place.device)
 
 
 class _TrainLora(_SharingTrainer[LoraParams]):
@@ -403,7 +311,7 @@ class _TrainLora(_SharingTrainer[LoraParams]):
 
         return PairBank(folder, seed, count, attribute=self.attribute)
 
-    def train(self, params: LoraParams, bank: PictureBank, out_dir: Path, work_dir: Path) -> None:
+    def train(self, params: LoraParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.lora`."""
         from imgtool_tabletop.training.attributes import PairBank
         from imgtool_tabletop.training.lora import LoraTraining, train_lora
@@ -416,7 +324,9 @@ class _TrainLora(_SharingTrainer[LoraParams]):
             budget=budget_of(params),
             **small(params, batch=4, measured=2, steps=2),
         )
-        train_lora(settings, bank, base, clip, WEIGHTS / "judge", out_dir, work_dir, report)
+        train_lora(
+            settings, bank, base, clip, WEIGHTS / "judge", place.out_dir, place.work_dir, report
+        )
 
 
 class TrainFinish(_TrainLora):
@@ -450,9 +360,7 @@ class TrainAesthetic(_SharingTrainer[AestheticParams]):
     summary = "Train heads that score pictures by a written preference, over tabletop/clip."
     task = "aesthetic-head"
 
-    def train(
-        self, params: AestheticParams, bank: PictureBank, out_dir: Path, work_dir: Path
-    ) -> None:
+    def train(self, params: AestheticParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.aesthetic`."""
         from imgtool_tabletop.training.aesthetic import AestheticTraining, train_aesthetic
 
@@ -460,7 +368,7 @@ class TrainAesthetic(_SharingTrainer[AestheticParams]):
         settings = AestheticTraining(
             seed=params.seed, budget=budget_of(params), **small(params, batch=8, measured=4)
         )
-        train_aesthetic(settings, bank, clip, out_dir, work_dir, report)
+        train_aesthetic(settings, bank, clip, place.out_dir, place.work_dir, report)
 
 
 class TrainWriter(Maker[BudgetParams]):
