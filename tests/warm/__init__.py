@@ -28,10 +28,14 @@ HERE = Path(__file__).parent
 LIGHT = (
     "click",
     "numpy",
+    "PIL.BmpImagePlugin",
     "PIL.GifImagePlugin",
     "PIL.JpegImagePlugin",
     "PIL.PngImagePlugin",
+    "PIL.PpmImagePlugin",
+    "pydantic.dataclasses",
     "pydantic.type_adapter",
+    "pydantic.types",
     "zarr",
 )
 HEAVY = (
