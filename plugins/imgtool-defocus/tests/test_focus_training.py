@@ -18,7 +18,7 @@ from imgtool_defocus.auto.losses import contrastive, convincing, distribution_gr
 from imgtool_defocus.auto.maker import FocusTrainParams, TrainAuto
 from imgtool_defocus.auto.network import load_focus
 from imgtool_defocus.auto.photographs import Photographs
-from imgtool_defocus.auto.quality import rule_of
+from imgtool_defocus.auto.quality import hits, rule_of
 from imgtool_defocus.auto.training import FocusTraining, Sets, Training
 
 if TYPE_CHECKING:
@@ -58,6 +58,16 @@ def test_a_training_leaves_a_network_figures_logs_and_plots(whole: Path) -> None
     assert sorted(logs) == ["1-saliency", "2-teacher", "3-lens"]
     assert {"matching", "convincing", "critic", "fake", "sharp"} <= set(logs["3-lens"][0])
     assert len(list(whole.glob("*/loss.png"))) == 3
+
+
+def test_the_shipped_network_focuses_on_the_largest_solid_of_held_out_scenes(
+    runtime: Runtime,
+) -> None:
+    see: Any = runtime.component("subjects", "tabletop")
+    scene = see(size=48, seed=81, held_out=True)
+    net = load_focus(runtime.model("defocus/tabletop", "focus-distance").path)
+
+    assert hits(rule_of(net, "median"), [scene(at) for at in range(40)]).largest >= 0.85
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(
