@@ -53,19 +53,19 @@ TURBO: Final = Made(
     "Rendered scenes, 64×64: mostly one or two solids; how many, and their seed, are not recorded",
     f"860 steps of 32 pictures in 0.42 hours on {DEVICE}; half precision on disk",
     {
-        "objects": 0.740,
-        "sides": 0.897,
-        "objects in 2 steps": 0.695,
-        "sides in 2 steps": 0.889,
-        "objects in 1 step": 0.640,
-        "sides in 1 step": 0.863,
+        "objects": 0.775,
+        "sides": 0.915,
+        "objects in 2 steps": 0.725,
+        "sides in 2 steps": 0.880,
+        "objects in 1 step": 0.635,
+        "sides in 1 step": 0.821,
         "times as fast": 5.8,
         "times as fast in 2 steps": 11.0,
         "times as fast in 1 step": 17.0,
     },
     {"objects": "≥ 0.72", "times as fast": "≥ 5"},
     "In four steps, where nothing else is said. `objects` is the share of 200 captions of one or "
-    "two solids with every object right, 95 % interval 0.680 to 0.800; `sides` the share of left "
+    "two solids with every object right, 95 % interval 0.720 to 0.830; `sides` the share of left "
     "and right as said; `times as fast` compares with `tabletop` in 25 steps, eight pictures at "
     "once.",
 )
