@@ -39,7 +39,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from imgtool.api import Batch, Runtime
 from imgtool_score.fidelity import luma, ms_ssim, psnr, ssim
-from imgtool_sr.pocketsr.light import ConvPair, LiteDecoder, silent
+from imgtool_sr.pocketsr.light import TENTHS, ConvPair, LiteDecoder, silent
 from imgtool_sr.pocketsr.losses import reconstruction
 from imgtool_sr.pocketsr.maker import PocketTrainParams, kinds
 from imgtool_sr.pocketsr.model import PocketSR, centred, load_pocketsr
@@ -89,7 +89,7 @@ class Plain(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """[B, 3, H, W] of the same."""
         x = self.into(F.pixel_unshuffle(centred(u), self.cell))
-        return u + F.pixel_shuffle(self.out(self.body(x)), self.cell)
+        return u + TENTHS * F.pixel_shuffle(self.out(self.body(x)), self.cell)
 
 
 class SkipsAlone(nn.Module):
