@@ -77,6 +77,7 @@ def test_plan_without_a_score_is_left_out() -> None:
 
 def test_training_stops_where_hard_prompts_lose_their_score() -> None:
     watch = Watch(fall=0.1)
+    watch.saw("easy", 0.9, [8])
     for _ in range(2 * WINDOW):
         watch.saw("hard", 0.4, [30])
     for _ in range(WINDOW // 4):
@@ -85,12 +86,13 @@ def test_training_stops_where_hard_prompts_lose_their_score() -> None:
     with pytest.raises(StageFailed, match=r"hard prompts fell from 0\.400 to 0\.3"):
         for _ in range(WINDOW):
             watch.saw("hard", 0.3, [1])
-    assert watch.lengths()["easy"] == {"0": WINDOW // 2}
+    assert watch.lengths()["easy"] == {"0": 1 + WINDOW // 2}
     assert watch.lengths()["hard"]["30"] == 2 * WINDOW
 
 
 def test_watch_that_allows_any_fall_stops_nothing() -> None:
     watch = Watch(fall=0.0)
+    watch.saw("easy", 0.9, [3])
     for score in [0.4] * 2 * WINDOW + [0.0] * WINDOW:
         watch.saw("hard", score, [3])
     assert watch.scores()["hard"] == (pytest.approx(0.4), 0.0)

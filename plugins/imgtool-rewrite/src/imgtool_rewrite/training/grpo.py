@@ -103,6 +103,7 @@ def train(
     StageFailed : see `Watch`.
     """
     from datasets import Dataset
+    from transformers import PrinterCallback, TrainerCallback
     from transformers.trainer_utils import get_last_checkpoint
     from trl import GRPOConfig, GRPOTrainer
 
@@ -115,13 +116,21 @@ def train(
     def worth(completions: Sequence[Any], at: Sequence[int], **_: object) -> list[float | None]:
         return rewards.of(at, as_texts(completions))
 
+    class Telling(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: object) -> None:
+            if "reward" in logs:
+                told = (f"{name} {float(logs[name]):.4g}" for name in LOGGED if name in logs)
+                log.info("step %d: %s", state.global_step, ", ".join(told))
+
     trainer = GRPOTrainer(
         model=writer.model,
         reward_funcs=worth,
         args=GRPOConfig(**told(settings, str(checkpoints), on_cpu)),
         train_dataset=Dataset.from_list(asked),
         processing_class=writer.tokenizer,
+        callbacks=[Telling()],
     )
+    trainer.remove_callback(PrinterCallback)  # it writes where results go
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
     writer.model = trainer.accelerator.unwrap_model(trainer.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING
 
 from imgtool.api import StageFailed
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from imgtool_rewrite.shortcot.choosing import Asking
     from imgtool_rewrite.shortcot.judging import Jury
 
-HARD = 0.5
-"""Ease below which a prompt is hard, by its first group."""
 WINDOW = 16
 """Groups of hard prompts that a mean is taken of."""
 STEP = 10
@@ -31,13 +30,16 @@ STEP = 10
 class Watch:
     """How easy prompts are, how they fare, and how long their plans get.
 
+    A prompt is hard if its first group scored below the median of all first groups so far.
+
     Attributes
     ----------
     fall : share of their first score that hard prompts may lose; 0: any.
     """
 
     fall: float = 0.1
-    _first: dict[str, float] = field(default_factory=dict)
+    _first: list[float] = field(default_factory=list)
+    _kinds: dict[str, str] = field(default_factory=dict)
     _scores: dict[str, list[float]] = field(default_factory=lambda: {"easy": [], "hard": []})
     _lengths: dict[str, list[int]] = field(default_factory=lambda: {"easy": [], "hard": []})
 
@@ -48,7 +50,10 @@ class Watch:
         ------
         StageFailed : hard prompts have lost more than they may.
         """
-        kind = "hard" if self._first.setdefault(row_id, score) < HARD else "easy"
+        if row_id not in self._kinds:
+            self._first.append(score)
+            self._kinds[row_id] = "hard" if score < median(self._first) else "easy"
+        kind = self._kinds[row_id]
         self._scores[kind].append(score)
         self._lengths[kind] += lengths
         before, now = self.scores()["hard"]
