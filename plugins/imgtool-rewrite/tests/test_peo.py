@@ -111,6 +111,15 @@ def test_only_words_move_where_that_is_asked(opened: Open) -> None:
     assert entry(done, 1)["warnings"] == ["the prompt is empty"]
 
 
+def test_search_without_gradient_moves_the_words_alone(opened: Open) -> None:
+    from imgtool_rewrite.peo.studio import RowProblem
+
+    stage = opened(Peo, PeoParams(aesthetic=0.0, optimiser="sep-cmaes", steps=1))
+    worded, empty = (RowProblem.of(stage.studio, row) for row in rows(["a red cube", ""]))
+    assert worded.free[0].flatten().nonzero().flatten().tolist() == [1, 2, 3]
+    assert empty.free[0].all()  # there is nothing else to search over
+
+
 @pytest.mark.parametrize(
     ("family", "settings", "optimiser"),
     [

@@ -160,6 +160,12 @@ def test_radius_holds_the_climb() -> None:
             assert rms(theta - START) / rms(START) <= 0.01 * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "sep-cmaes"])
+def test_climb_that_may_move_nothing_scores_the_start(optimiser: Optimiser) -> None:
+    done = run(Toy(Weights()), torch.zeros(T, 1), optimiser=optimiser)
+    assert (len(done.history), done.best_at) == (1, 0)
+
+
 def test_climb_without_gain_ends() -> None:
     done = run(Toy(Weights(0.0, 0.0, 0.0)), patience=4)
     assert len(done.history) == 6
