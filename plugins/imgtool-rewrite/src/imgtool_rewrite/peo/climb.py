@@ -248,6 +248,8 @@ class EvolutionClimb(Climb):
 
     def _begin(self, theta: Theta) -> None:
         mean = self._chosen(theta)
+        if not len(mean):  # nothing may move: `run` ends with the start
+            return
         scale = float(mean.square().mean().sqrt())
         self.search = SepCmaEs(
             mean, self.rate * scale, self.plan.population or default_population(len(mean)),
@@ -283,6 +285,8 @@ class EvolutionClimb(Climb):
             if finite:
                 self._seen(theta, terms)
         self.search.tell(candidates, values)
+        # Of many numbers the mean is better than any candidate: noise costs each of those.
+        self._evaluate(self._last())
 
     def _last(self) -> Theta:
         return self._point(self.search.mean)
