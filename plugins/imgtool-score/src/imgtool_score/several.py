@@ -35,7 +35,7 @@ class AllParams:
         tuple[str, ...],
         Help("Stages that score, each as NAME or NAME:key=value,key=value."),
         StageRef(),
-    ] = ("score.clip", "score.iqa")
+    ] = ("score.tit", "score.clip", "score.aesthetic")
 
 
 class All(Stage[AllParams]):
