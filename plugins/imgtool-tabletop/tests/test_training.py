@@ -109,17 +109,23 @@ def test_shipped_weights_load_with_plain_libraries(warm_bin: Path) -> None:
     script = f"""
 import sys
 import torch
-from diffusers import LCMScheduler, StableDiffusionPipeline
+from diffusers import LCMScheduler, StableDiffusion3Pipeline, StableDiffusionPipeline
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation, CLIPModel, CLIPTokenizer
 from transformers import AutoModelForImageTextToText, AutoProcessor
 pipe = StableDiffusionPipeline.from_pretrained({str(WEIGHTS / "tabletop")!r})
 pipe.set_progress_bar_config(disable=True)
 image = pipe("a red cube", num_inference_steps=2, output_type="np").images[0]
 assert image.shape == (64, 64, 3) and (image == image).all()
+pipe.load_lora_weights({str(WEIGHTS / "lora-finish" / "shiny")!r}, adapter_name="shiny")
+pipe.unload_lora_weights()
 pipe.load_lora_weights({str(WEIGHTS / "turbo")!r})
 pipe.scheduler = LCMScheduler.from_pretrained({str(WEIGHTS / "turbo" / "scheduler")!r})
 image = pipe("a red cube", num_inference_steps=4, guidance_scale=1, output_type="np").images[0]
 assert image.std() > 0.01
+none = {{"text_encoder_3": None, "tokenizer_3": None}}
+joint = StableDiffusion3Pipeline.from_pretrained({str(WEIGHTS / "mmdit")!r}, **none)
+joint.set_progress_bar_config(disable=True)
+assert joint("a red cube", num_inference_steps=2, output_type="np").images[0].std() > 0.01
 CLIPModel.from_pretrained({str(WEIGHTS / "clip")!r})
 CLIPTokenizer.from_pretrained({str(WEIGHTS / "clip")!r})
 depth = AutoModelForDepthEstimation.from_pretrained({str(WEIGHTS / "depth")!r})
