@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgtool.api import Batch, ImgtoolError, derive_seed
+from imgtool.api import Batch, ImgtoolError, derive_seed, quiet_libraries
 from imgtool.runtime.attention import probe
 from imgtool.runtime.context import Runtime
-from imgtool_generate.loading import quiet
 from imgtool_generate.stage import Diffusers, Params
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ def models(folder: Path, only: list[str]) -> Iterator[tuple[str, str]]:
 
 def main() -> int:
     """Print the table as it grows."""
-    quiet()
+    quiet_libraries("transformers", "diffusers")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--rows", type=int, default=8)

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from imgtool.pictures.writer import contact_sheet
     from imgtool.runtime.attention import attention
     from imgtool.runtime.context import Runtime
+    from imgtool.runtime.quiet import quiet_libraries
     from imgtool.store.atomic import write_file
 
 __all__ = [
@@ -78,7 +79,8 @@ __all__ = [
     "OutputUnwritable", "PathTo", "Row", "RowError", "Runtime", "Scope", "Shown", "Stage",
     "StageFailed", "StageRef", "UnknownComponent", "as_json", "attention", "cache_dir",
     "concatenate", "contact_sheet", "current_registry", "deep_of", "derive_seed", "hookimpl",
-    "in_8_bits", "optional", "run_rows", "score", "stored_rows", "validate", "write_file",
+    "in_8_bits", "optional", "quiet_libraries", "run_rows", "score", "stored_rows", "validate",
+    "write_file",
 ]  # fmt: skip
 
 LAZY = {
@@ -90,6 +92,7 @@ LAZY = {
     "current_registry": "imgtool.cli.inside",
     "deep_of": "imgtool.pictures.deep",
     "in_8_bits": "imgtool.pictures.deep",
+    "quiet_libraries": "imgtool.runtime.quiet",
     "run_rows": "imgtool.cli.inside",
     "stored_rows": "imgtool.cli.stored",
     "validate": "imgtool.params",

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from imgtool.api import ImgtoolError, ModelUnusable
+from imgtool.api import ImgtoolError, ModelUnusable, quiet_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-def quiet_transformers() -> None:
-    """No bars and no advice from transformers."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    import transformers
-
-    _silence(transformers)
-
-
-def quiet_diffusers() -> None:
-    """No bars and no advice from diffusers."""
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    import diffusers
-
-    # About settings in files that the user did not write, and cannot act on.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"diffusers\.")
-    _silence(diffusers)
-
-
-def _silence(library: Any) -> None:
-    library.utils.logging.set_verbosity_error()
-    library.utils.logging.disable_progress_bar()
 
 
 @contextmanager
@@ -45,7 +20,7 @@ def explained(folder: Path) -> Iterator[None]:
     ------
     ModelUnusable : with the first line of what was raised.
     """
-    quiet_transformers()
+    quiet_libraries("transformers")
     try:
         yield
     except ImgtoolError:

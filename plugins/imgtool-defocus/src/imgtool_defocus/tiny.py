@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from imgtool_defocus.loading import quiet_diffusers, quiet_transformers
+from imgtool.api import quiet_libraries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,10 +29,10 @@ def save_depth(name: str, folder: Path, **config: Any) -> Path:
     """Save the net `name`, a type of transformers or `marigold`; equal every time."""
     torch.manual_seed(3)
     if name == "marigold":
-        quiet_diffusers()
+        quiet_libraries("diffusers")
         _marigold(**config).save_pretrained(folder)
         return folder
-    quiet_transformers()
+    quiet_libraries("transformers")
     net, processor = NETS[name](**config)
     with torch.no_grad():
         for weight in net.parameters():

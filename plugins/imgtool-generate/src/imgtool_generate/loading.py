@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ImgtoolError, ModelUnusable, UnknownComponent
+from imgtool.api import ImgtoolError, ModelUnusable, UnknownComponent, quiet_libraries
 from imgtool_generate.classes import TABLE
 
 if TYPE_CHECKING:
@@ -84,7 +82,7 @@ def _shared_vae(folder: Path, runtime: Runtime, dtype: torch.dtype) -> Any:
     key = ("vae", str(folder.resolve()), str(runtime.torch_device), str(dtype))
 
     def load() -> Any:
-        quiet()
+        quiet_libraries("transformers", "diffusers")
         import diffusers
 
         if library != "diffusers" or not hasattr(diffusers, name):
@@ -135,7 +133,7 @@ def _import_classes(index: Mapping[str, Any], runtime: Runtime) -> None:
 
 def _pipeline_class(name: str, folder: Path) -> Any:
     """The class to load `folder` with: the text-to-image one of its family."""
-    quiet()
+    quiet_libraries("transformers", "diffusers")
     import diffusers
 
     facts = TABLE.get(name)
@@ -163,7 +161,7 @@ def _pipeline_class(name: str, folder: Path) -> Any:
 
 def _from_single_file(path: Path, runtime: Runtime) -> Any:
     """A checkpoint of one file; its configuration from the folder of the same name beside it."""
-    quiet()
+    quiet_libraries("transformers", "diffusers")
     import diffusers
     from diffusers.loaders.single_file_utils import (
         infer_diffusers_model_type,
@@ -231,24 +229,6 @@ def _place(pipe: Any, offload: str, runtime: Runtime) -> Any:
     else:
         pipe.enable_sequential_cpu_offload(device=runtime.torch_device)
     return pipe
-
-
-def quiet() -> None:
-    """Leave the terminal to imgtool: no bars and no advice from the libraries.
-
-    Call it before anything imports them: some of the advice is given then.
-    """
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    import diffusers
-    import transformers
-
-    # About settings in files that the user did not write, and cannot act on.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"diffusers\.")
-    warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ModelUnusable
+from imgtool.api import ModelUnusable, quiet_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,10 +82,9 @@ def skeleton(source: Source) -> nn.Module:
     ------
     ModelUnusable : diffusers does not know its class, or its config.
     """
-    import diffusers
+    quiet_libraries("diffusers")
     import torch
 
-    diffusers.utils.logging.set_verbosity_error()
     try:
         family: Any = getattr(_library(source), source.denoiser_class)
         with torch.device("meta"):
@@ -105,12 +104,9 @@ def load_pipeline(source: Source, runtime: Runtime) -> Any:
     ModelUnusable : diffusers cannot load it.
     """
     device: torch.device = runtime.torch_device
+    quiet_libraries("transformers", "diffusers")
     import diffusers
-    import transformers
 
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
     _library(source)
     given: dict[str, Any] = {name: None for name in UNUSED if name in source.index}
     if "safety_checker" in given:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool_score.clip import digest_of, explained, folder_of, load_tokenizer, quiet
+from imgtool.api import quiet_libraries
+from imgtool_score.clip import digest_of, explained, folder_of, load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +97,7 @@ def load_causal(runtime: Runtime, ref: str, tokenizer_ref: str = "") -> Causal:
     )
 
     def load() -> Causal:
-        quiet()
+        quiet_libraries("transformers")
         with explained(ref):
             from transformers import AutoModelForCausalLM
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ImgtoolError, ModelUnusable
+from imgtool.api import ImgtoolError, ModelUnusable, quiet_libraries
 from imgtool_score.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def load_encoder(runtime: Runtime, ref: str, tokenizer_ref: str = "") -> Encoder
     key = ("clip", model.digest, tokenizer_ref, str(runtime.torch_device), str(runtime.torch_dtype))
 
     def load() -> Encoder:
-        quiet()
+        quiet_libraries("transformers")
         with explained(ref):
             if model.kind == "single-file" or (model.path / "open_clip_config.json").is_file():
                 from imgtool_score.openclip import load_openclip
@@ -207,17 +207,6 @@ def _clip_folder(folder: Path, dtype: Any) -> Any:
 
 def _same(one: Sequence[object], two: Sequence[object]) -> bool:
     return len(one) == len(two) and all(a is b for a, b in zip(one, two, strict=True))
-
-
-def quiet() -> None:
-    """Leave the terminal to imgtool: no bars and no advice from transformers."""
-    import os
-
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from transformers.utils import logging as advice
-
-    advice.set_verbosity_error()
-    advice.disable_progress_bar()
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from imgtool.api import ModelUnusable
-from imgtool_score.clip import UNLIMITED, explained, load_tokenizer, quiet
+from imgtool.api import ModelUnusable, quiet_libraries
+from imgtool_score.clip import UNLIMITED, explained, load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,7 +166,7 @@ def load_embedder(runtime: Runtime, ref: str) -> Embedder:
     key = ("embedder", model.digest, str(runtime.torch_device), str(runtime.torch_dtype))
 
     def load() -> Embedder:
-        quiet()
+        quiet_libraries("transformers")
         with explained(ref):
             from transformers import AutoModel
 

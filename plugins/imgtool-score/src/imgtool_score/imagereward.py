@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ModelUnusable
-from imgtool_score.clip import explained, load_tokenizer, quiet
+from imgtool.api import ModelUnusable, quiet_libraries
+from imgtool_score.clip import explained, load_tokenizer
 from imgtool_score.head import fold, layers
 from imgtool_score.preprocess import Preprocess
 
@@ -126,7 +126,7 @@ def load_rewarder(runtime: Runtime, ref: str, tokenizer_ref: str) -> Rewarder:
     key = ("imagereward", model.digest, tokenizer_ref, str(runtime.torch_dtype))
 
     def load() -> Rewarder:
-        quiet()
+        quiet_libraries("transformers")
         from safetensors.torch import load_file
 
         file = model.path if model.path.is_file() else _only_file(model.path)

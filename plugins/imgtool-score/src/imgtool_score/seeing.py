@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from imgtool.api import ModelUnusable
+from imgtool.api import ModelUnusable, quiet_libraries
 from imgtool_score.causal import continued
-from imgtool_score.clip import explained, quiet
+from imgtool_score.clip import explained
 from imgtool_score.endpoint import Endpoint
 from imgtool_score.noting import note, picture_mark, recall
 from imgtool_score.remote import RemoteChat
@@ -262,7 +262,7 @@ def load_seer(runtime: Runtime, ref: str, endpoint: str, served: str) -> Seer:
     key = ("seer", model.digest, str(runtime.torch_device), str(runtime.torch_dtype))
 
     def load() -> tuple[Any, Any]:
-        quiet()
+        quiet_libraries("transformers")
         with explained(ref):
             from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from imgtool_score.clip import quiet
+from imgtool.api import quiet_libraries
 from imgtool_score.head import INDICES
 from imgtool_score.perceptual import VGG
 
@@ -64,7 +64,7 @@ def word_tokenizer(words: list[str]) -> Any:
 
 def save(net: Any, folder: Path) -> None:
     """Write a net of transformers, without its progress bar."""
-    quiet()
+    quiet_libraries("transformers")
     net.save_pretrained(folder)
 
 

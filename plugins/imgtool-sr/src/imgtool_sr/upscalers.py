@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ModelUnusable
+from imgtool.api import ModelUnusable, quiet_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,7 +115,7 @@ def load_upscaler(folder: Path, runtime: Runtime) -> Upscaler:
             f"{str(folder)!r} is a {name or 'folder of no pipeline'}, which does not enlarge",
             f"Pipelines that do: {', '.join(SCALES)}",
         )
-    _quiet()
+    quiet_libraries("transformers", "diffusers")
     import diffusers
 
     try:
@@ -150,15 +149,3 @@ def _measured(pipe: Any, scale: int) -> Upscaler:
         # pipeline rounds to the decoder's cells all the same.
         return Upscaler(pipe, scale, max(halvings, cell), 1)
     return Upscaler(pipe, scale, cell * max(1, halvings // scale), cell // scale)
-
-
-def _quiet() -> None:
-    """Leave the terminal to imgtool: no bars and no advice from the libraries."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    import diffusers
-    import transformers
-
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from imgtool.api import BadParams, InputMissing, Maker
+from imgtool.api import BadParams, InputMissing, Maker, quiet_libraries
 from imgtool_tabletop import WEIGHTS
 
 # Annotations of parameters are read when a maker is described.
@@ -63,6 +63,7 @@ class _Trainer(Maker[P], Generic[P]):
 
     def make(self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime) -> None:
         """Render in one process, train in this one."""
+        quiet_libraries("transformers", "diffusers")
         from imgtool_tabletop.training.bank import being_filled
         from imgtool_tabletop.training.log import keep_logs
 
@@ -382,6 +383,7 @@ class TrainWriter(Maker[BudgetParams]):
         self, params: BudgetParams, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime
     ) -> None:
         """See `imgtool_tabletop.training.writer`."""
+        quiet_libraries("transformers")
         from imgtool_tabletop.training.log import keep_logs
         from imgtool_tabletop.training.writer import WriterTraining, train_writer
 
