@@ -117,7 +117,7 @@ BMP = (
     + struct.pack("<IiiHHI", 40, 65535, -65535, 1, 24, 0)
 )
 PICTURES = {
-    "huge.png": (png(60_000, 60_000), "60000"),
+    "huge.png": (png(60_000, 60_000), "too many pixels"),
     "largest.png": (png(2**31 - 1, 2**31 - 1, bits=16), "largest.png"),
     "short.png": (png(9_000, 9_000), "short.png"),
     "text.png": (png(8, 8, bomb_text(8 * MIB)), "text.png"),

@@ -35,7 +35,7 @@ def committed(store: Path) -> set[str]:
 
 
 def test_run_killed_at_random_moments_ends_with_the_bytes_of_an_unbroken_one(
-    slow: Path, imgtool: Imgtool, tally: Tally
+    slow: Path, imgtool: Imgtool, light_bin: Path, tally: Tally
 ) -> None:
     began = time.monotonic()
     assert imgtool(*RUN).status == 0
@@ -47,7 +47,7 @@ def test_run_killed_at_random_moments_ends_with_the_bytes_of_an_unbroken_one(
             shutil.rmtree(slow / place, ignore_errors=True)
         for _ in range(min(kills, 10)):
             before = committed(slow / "s.zarr")
-            begun = killed_after(rng.uniform(0.1, longest / 3), *RUN)
+            begun = killed_after(rng.uniform(0.1, longest / 3), light_bin / "python", *RUN)
             assert not before & set(begun), "a committed batch was computed again"
             assert before <= committed(slow / "s.zarr"), "a committed batch was lost"
             outcomes["killed while computing" if begun else "killed at start or end"] += 1

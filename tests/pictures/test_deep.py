@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgtool.api import DEEP
 from imgtool.pictures.deep import deep_of, in_8_bits
 from imgtool.pictures.metadata import Level
 from imgtool.pictures.patterns import parse_pattern
@@ -54,7 +55,7 @@ def test_sixteen_bits_are_read_and_written_as_they_are(tmp_path: Path, channels:
     row = read_photo(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(written(row))
 
-    assert (row["deep"] == pixels).all()
+    assert (row[DEEP.name] == pixels).all()
     assert (row["image"] == np.rint(pixels / 257)).all()
     assert (read_photo(tmp_path / "b.png")["deep"] == pixels).all()
 
@@ -110,7 +111,7 @@ def test_files_without_sixteen_bits_of_colour_have_eight(tmp_path: Path, channel
     else:
         Image.new("RGB", (3, 3), "red").save(tmp_path / "a.png")
 
-    assert "deep" not in read_photo(tmp_path / "a.png")
+    assert DEEP.name not in read_photo(tmp_path / "a.png")
 
 
 def test_rounding_is_to_the_nearest() -> None:

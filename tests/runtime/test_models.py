@@ -125,7 +125,9 @@ def test_a_model_of_another_task_is_refused_by_name() -> None:
     with pytest.raises(ModelUnusable, match="'tabletop/clip' is for image-text-sim") as caught:
         resolve_model("tabletop/clip", "text-to-image", Registry.load())
 
-    assert caught.value.hint == "Models here for text-to-image: tabletop, tabletop/turbo"
+    assert caught.value.hint == (
+        "Models here for text-to-image: tabletop, tabletop/mmdit, tabletop/turbo"
+    )
 
 
 def to_hub(folder: Path, hub: Path, name: str) -> Path:
