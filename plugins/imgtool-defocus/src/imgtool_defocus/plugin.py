@@ -39,7 +39,7 @@ def imgtool_components() -> Iterable[Component]:
         "Where a photographer would focus, among solids on a table",
         {
             "task": "focus-distance",
-            "quality": "{on_largest:.0%} on the largest subject",
+            "quality": "{on_largest:.0%} on the largest",
             "licence": "Apache-2.0",
             "resolution": "48x48",
         },

@@ -1,0 +1,31 @@
+"""Libraries are kept off the terminal."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOADS = """
+from imgtool.api import quiet_libraries
+{quiet}
+from transformers import CLIPTextConfig, CLIPTextModel
+CLIPTextModel(CLIPTextConfig(vocab_size=8, hidden_size=8, intermediate_size=8,
+    num_hidden_layers=1, num_attention_heads=1)).save_pretrained({folder!r})
+CLIPTextModel.from_pretrained({folder!r}, num_hidden_layers=2)
+"""
+
+
+def test_what_libraries_say_while_loading_is_not_said(tmp_path: Path, warm_bin: Path) -> None:
+    loud, quiet = (
+        subprocess.run(
+            [warm_bin / "python", "-c", LOADS.format(quiet=line, folder=str(tmp_path))],
+            capture_output=True, text=True, check=True,
+        )
+        for line in ("", 'quiet_libraries("transformers", "diffusers")')
+    )  # fmt: skip
+
+    assert "MISSING" in loud.stderr
+    assert quiet.stderr == ""
