@@ -137,8 +137,8 @@ with Processes() as processes:
 """
 
 
-# One of each kind, and of those whose weights or fields are not known beforehand; all if slow.
-QUICK = "generate.diffusers rewrite.template score.all score.hps"
+# One of each kind, and of those whose weights are not known beforehand; all if slow.
+QUICK = "generate.diffusers rewrite.template score.iqa score.hps"
 
 
 @pytest.mark.parametrize(
