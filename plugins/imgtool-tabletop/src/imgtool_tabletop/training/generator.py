@@ -295,8 +295,15 @@ def write_pipeline(
         "image_encoder": [None, None],
         "requires_safety_checker": False,
     }
+    finish_pipeline(fresh, index, ADVICE, out_dir)
+
+
+def finish_pipeline(
+    fresh: Path, index: dict[str, Any], advice: dict[str, Any], out_dir: Path
+) -> None:
+    """Add captions to calibrate on, advice to `imgtool generate` and diffusers' index; move it."""
     (fresh / "captions.txt").write_text("\n".join(own_captions()) + "\n")
-    (fresh / "imgtool.json").write_text(json.dumps(ADVICE, sort_keys=True) + "\n")
+    (fresh / "imgtool.json").write_text(json.dumps(advice, sort_keys=True) + "\n")
     (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
     shutil.rmtree(out_dir, ignore_errors=True)
     fresh.replace(out_dir)

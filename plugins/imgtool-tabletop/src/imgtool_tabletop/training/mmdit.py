@@ -11,7 +11,6 @@ import math
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,15 +24,12 @@ from torch import Tensor
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from imgtool_tabletop.captions.grammar import caption
-from imgtool_tabletop.own_captions import own_captions
 from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
-from imgtool_tabletop.training.generator import Device, LatentSource
+from imgtool_tabletop.training.generator import ADVICE, Device, LatentSource, finish_pipeline
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.saving import save_half
 
-ADVICE: dict[str, Any] = {"steps": 25, "guidance": 4.5}
-"""What `imgtool generate` uses where the user says nothing."""
 EMPTY_TOKENS = 256
 """States of zeros that the pipeline puts in for its third text encoder."""
 CARD = Card(
@@ -255,11 +251,7 @@ def write_mmdit(net: SD3Transformer2DModel, vae_dir: Path, clip_dir: Path, out_d
         "feature_extractor": [None, None],
         "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
     }
-    (fresh / "captions.txt").write_text("\n".join(own_captions()) + "\n")
-    (fresh / "imgtool.json").write_text(json.dumps(ADVICE, sort_keys=True) + "\n")
-    (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
-    shutil.rmtree(out_dir, ignore_errors=True)
-    fresh.replace(out_dir)
+    finish_pipeline(fresh, index, ADVICE, out_dir)
 
 
 def _write_vae(vae_dir: Path, folder: Path) -> None:

@@ -25,6 +25,7 @@ Autoencoder = Annotated[
     Help("Folder of the autoencoder; the shipped one if empty."),
     PathTo("an AutoencoderKL folder"),
 ]
+Length = Annotated[str, Help("How long to train, such as 20m or 2h.")]
 LongBudget = Annotated[
     str,
     Help("How long to train, such as 20m or 2h; gpu: 25 minutes of an accelerator."),
@@ -40,7 +41,7 @@ class BudgetParams:
     budget : a time, or `ACCELERATED` for trainers that can use an accelerator.
     """
 
-    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "20m"
+    budget: Length = "20m"
     smoke: Annotated[bool, Help("A few steps only, to see that everything works.")] = False
     seed: Annotated[int, Help("Seed of scenes and weights."), Bounds(0)] = 1
 
@@ -78,7 +79,7 @@ class GeneratorParams(TrainParams):
 class ModelParams(TrainParams):
     """Parameters of the trainers that may share the pictures of another."""
 
-    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "1h"
+    budget: Length = "1h"
     bank: Annotated[
         str,
         Help("Pictures of an earlier training of the same seed and kind, not rendered again."),
@@ -137,7 +138,7 @@ class LoraParams(ModelParams):
 class AestheticParams(ModelParams):
     """Parameters of `train.tabletop/aesthetic`."""
 
-    budget: Annotated[str, Help("How long to train, such as 20m or 2h.")] = "5m"
+    budget: Length = "5m"
     clip: Annotated[
         str,
         Help("Folder of the picture tower; the shipped one if empty."),
