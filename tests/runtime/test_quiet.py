@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ CLIPTextModel.from_pretrained({folder!r}, num_hidden_layers=2)
 """
 
 
-def test_what_libraries_say_while_loading_is_not_said(tmp_path: Path, warm_bin: Path) -> None:
+def test_what_libraries_say_while_loading_is_not_said(tmp_path: Path) -> None:
     # Tests of the same process may have quieted the libraries, which programs inherit.
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_VERBOSITY")}
     loud, quiet = (
         subprocess.run(
-            [warm_bin / "python", "-c", LOADS.format(quiet=line, folder=str(tmp_path))],
+            [sys.executable, "-c", LOADS.format(quiet=line, folder=str(tmp_path))],
             capture_output=True, text=True, check=True, env=environment,
         )
         for line in ("", 'quiet_libraries("transformers", "diffusers")')
