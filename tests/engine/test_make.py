@@ -42,6 +42,8 @@ class Stone(Maker[StoneParams]):
             (out_dir / "of.txt").write_text(base, encoding="utf-8")
         if not params.weight:
             raise ValueError("a stone of no weight")
+        if params.weight < 0:
+            raise OSError("a quarry cannot be reached")  # as libraries say it, without a number
 
 
 @pytest.fixture
@@ -84,9 +86,12 @@ def test_a_model_made_of_another_follows_what_that_was_made_of(
     assert [(Path(folder) / "of.txt").read_text() for folder in (one, two)] == ["1", "2"]
 
 
-def test_a_maker_that_fails_leaves_no_folder(registry: Registry, tmp_path: Path) -> None:
-    with pytest.raises(StageFailed, match=r"carve.stone.*no weight"):
-        make(registry, tmp_path / "stone", weight=0)
+@pytest.mark.parametrize(("weight", "said"), [(0, "no weight"), (-1, "cannot be reached")])
+def test_a_maker_that_fails_leaves_no_folder(
+    weight: int, said: str, registry: Registry, tmp_path: Path
+) -> None:
+    with pytest.raises(StageFailed, match=rf"carve.stone.*{said}"):
+        make(registry, tmp_path / "stone", weight)
     assert not (tmp_path / "stone").exists()
 
 

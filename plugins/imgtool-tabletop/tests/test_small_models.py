@@ -197,7 +197,7 @@ def test_one_pass_over_all_texts_equals_a_pass_over_each() -> None:
 
 def test_vlm_goes_on_from_the_model_that_it_is_given(trained: dict[str, Path]) -> None:
     start = trained["vlm"]
-    model = vlm.build_vlm(vlm.VlmTraining(start=str(start)), vlm.vlm_tokenizer(CLIP))
+    model = vlm.build_vlm(vlm.VlmTraining(start=start), vlm.vlm_tokenizer(CLIP))
     kept = load_file(start / "model.safetensors")["multi_modal_projector.linear_1.weight"]
     assert torch.equal(model.model.multi_modal_projector.linear_1.weight.half(), kept)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from transformers import CLIPTokenizer
 
 import imgtool_tabletop
-from imgtool.api import BadParams
+from imgtool.api import BadParams, InputMissing
 from imgtool.runtime.context import Runtime
 from imgtool_tabletop.captions.parse import parse
 from imgtool_tabletop.captions.words import all_words
@@ -24,8 +25,15 @@ from imgtool_tabletop.training.clip import answers_of
 from imgtool_tabletop.training.judge import judge_accuracy
 from imgtool_tabletop.training.log import plot
 from imgtool_tabletop.training.loop import Budget, Optimiser, Trainer
-from imgtool_tabletop.training.params import GeneratorParams, TrainParams, budget_of, seconds
+from imgtool_tabletop.training.params import (
+    GeneratorParams,
+    TrainParams,
+    beginning,
+    budget_of,
+    seconds,
+)
 from imgtool_tabletop.training.tokenizer import write_tokenizer
+from imgtool_tabletop.training.vae import VaeTraining, train_vae
 from imgtool_tabletop.world.render import render
 from imgtool_tabletop.world.scene import COLOURS, SHAPES
 
@@ -95,6 +103,27 @@ def test_the_budget_of_an_accelerator_is_refused_where_the_cpu_trains(tmp_path: 
         TrainJudge().make(TrainParams(budget="gpu"), {}, tmp_path, runtime)
 
 
+def test_a_beginning_is_none_or_our_own_or_a_folder_that_is_there(tmp_path: Path) -> None:
+    assert beginning("", WEIGHTS) is None
+    assert beginning("shipped", WEIGHTS) == WEIGHTS
+    assert beginning(str(tmp_path), WEIGHTS) == tmp_path
+    with pytest.raises(InputMissing, match="no folder 'nowhere'"):
+        beginning("nowhere", WEIGHTS)
+
+
+def test_an_autoencoder_learns_the_latents_of_another(tmp_path: Path) -> None:
+    teacher = WEIGHTS / "tabletop" / "vae"
+    bank = PictureBank(tmp_path / "bank", 1, 256)
+    settings = VaeTraining(teacher=teacher, measured=8, budget=Budget(steps=12, log_every=4))
+    said: list[str] = []
+    with being_filled(bank, at_least=256):
+        train_vae(settings, bank, tmp_path / "made", tmp_path / "work", said.append)
+    missed = [float(line.rsplit("latents ")[-1]) for line in said]
+    assert missed[-1] < missed[0]
+    kept, made = (AutoencoderKL.load_config(folder) for folder in (teacher, tmp_path / "made"))
+    assert kept["scaling_factor"] == made["scaling_factor"]
+
+
 @pytest.mark.parametrize("name", ["judge", "vae", "clip", "", "turbo"])
 def test_trainers_run_end_to_end(name: str, tmp_path: Path, warm_bin: Path) -> None:
     target = f"tabletop/{name}".rstrip("/")
@@ -156,8 +185,6 @@ def test_shipped_weights_of_all_plugins_are_small_and_none_is_kept_twice() -> No
 
 
 def test_latents_have_unit_spread_in_every_direction() -> None:
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
     vae = AutoencoderKL.from_pretrained(WEIGHTS / "tabletop" / "vae", torch_dtype=torch.float32)
     pictures = render([scene_at(5, i, held_out=False) for i in range(48)]) * 2 - 1
     with torch.no_grad():

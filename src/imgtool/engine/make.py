@@ -124,8 +124,9 @@ def make_one(
     with _held(journal, out_dir), committed_folder(out_dir) as folder:
         try:
             maker_class().make(values, {}, folder, scoped)
-        except (ValueError, RuntimeError, ArithmeticError) as err:
-            if hasattr(err, "hint"):
+        except (ValueError, RuntimeError, ArithmeticError, OSError) as err:
+            # An OSError with a number is the operating system's: of the folder, most often.
+            if hasattr(err, "hint") or getattr(err, "errno", None) is not None:
                 raise
             raise StageFailed(f"maker {maker_id!r}: {type(err).__name__}: {err}") from err
         write_synced(folder / NOTE, _note(folder, key))

@@ -36,6 +36,8 @@ def explained(path: Path) -> Iterator[None]:
     except ImgtoolError:  # explained already, further in; it is an OSError too
         raise
     except OSError as err:
+        if err.errno is None:  # a library's own words, which are not about `path`
+            raise
         if err.errno in FULL:
             raise StorageFull(
                 f"no space left while writing {str(path)!r}",

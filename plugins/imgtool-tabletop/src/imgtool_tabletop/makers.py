@@ -23,9 +23,11 @@ from imgtool_tabletop.training.params import (
     LoraParams,
     MmditParams,
     ModelParams,
+    StartedParams,
     TrainParams,
     TurboParams,
-    VlmParams,
+    VaeParams,
+    beginning,
     budget_of,
     large,
     small,
@@ -124,31 +126,13 @@ class TrainClip(_Trainer[ClipParams]):
         """See `imgtool_tabletop.training.clip`."""
         from imgtool_tabletop.training.clip import ClipTraining, train_clip
 
-        start = str(WEIGHTS / "clip") if params.start == "shipped" else params.start
         settings = ClipTraining(
             seed=params.seed,
             budget=budget_of(params),
-            start=start,
+            start=beginning(params.start, WEIGHTS / "clip"),
             **small(params, batch=8, measured=10),
         )
         train_clip(settings, bank, place.out_dir, place.work_dir, report)
-
-
-class TrainVae(_Trainer[TrainParams]):
-    """The generator's autoencoder."""
-
-    id = "train.tabletop/vae"
-    summary = "Train the autoencoder of the generator."
-    task = "autoencoder"
-
-    def train(self, params: TrainParams, bank: PictureBank, place: Place) -> None:
-        """See `imgtool_tabletop.training.vae`."""
-        from imgtool_tabletop.training.vae import VaeTraining, train_vae
-
-        settings = VaeTraining(
-            seed=params.seed, budget=budget_of(params), **small(params, measured=8)
-        )
-        train_vae(settings, bank, place.out_dir, place.work_dir, report)
 
 
 class TrainJudge(_Trainer[TrainParams]):
@@ -182,11 +166,11 @@ class TrainGenerator(_Trainer[GeneratorParams]):
 
         clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
         vae = Path(params.vae) if params.vae else WEIGHTS / "tabletop" / "vae"
-        start = WEIGHTS / "tabletop" if params.start == "shipped" else params.start
+        start = beginning(params.start, WEIGHTS / "tabletop")
         settings = GeneratorTraining(
             seed=params.seed,
             budget=budget_of(params),
-            start=f"{start}/unet" if start else "",
+            start=start and start / "unet",
             **small(params, batch=4),
             **large(params, batch=512),
         )
@@ -218,39 +202,63 @@ class _SharingTrainer(_Trainer[Q], Generic[Q]):
         return Path(params.bank)
 
 
-class TrainVlm(_SharingTrainer[VlmParams]):
+class TrainVae(_SharingTrainer[VaeParams]):
+    """The generator's autoencoder."""
+
+    id = "train.tabletop/vae"
+    summary = "Train the autoencoder of the generator."
+    task = "autoencoder"
+    broad = False
+
+    def train(self, params: VaeParams, bank: PictureBank, place: Place) -> None:
+        """See `imgtool_tabletop.training.vae`."""
+        from imgtool_tabletop.training.vae import VaeTraining, train_vae
+
+        settings = VaeTraining(
+            seed=params.seed,
+            budget=budget_of(params),
+            teacher=beginning(params.teacher, WEIGHTS / "tabletop" / "vae"),
+            **small(params, measured=8),
+        )
+        train_vae(settings, bank, place.out_dir, place.work_dir, report)
+
+
+class TrainVlm(_SharingTrainer[StartedParams]):
     """`tabletop/vlm`."""
 
     id = "train.tabletop/vlm"
     summary = "Train the model that captions pictures and answers questions about them."
     task = "image-text-to-text"
 
-    def train(self, params: VlmParams, bank: PictureBank, place: Place) -> None:
+    def train(self, params: StartedParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.vlm`."""
         from imgtool_tabletop.training.vlm import VlmTraining, train_vlm
 
         settings = VlmTraining(
             seed=params.seed,
             budget=budget_of(params),
-            start=str(WEIGHTS / "vlm") if params.start == "shipped" else params.start,
+            start=beginning(params.start, WEIGHTS / "vlm"),
             **small(params, batch=4, measured=4),
         )
         train_vlm(settings, bank, WEIGHTS / "clip", place.out_dir, place.work_dir, report)
 
 
-class TrainDepth(_SharingTrainer[ModelParams]):
+class TrainDepth(_SharingTrainer[StartedParams]):
     """`tabletop/depth`."""
 
     id = "train.tabletop/depth"
     summary = "Train the model that tells each pixel's depth in metres."
     task = "depth-estimation"
 
-    def train(self, params: ModelParams, bank: PictureBank, place: Place) -> None:
+    def train(self, params: StartedParams, bank: PictureBank, place: Place) -> None:
         """See `imgtool_tabletop.training.depth`."""
         from imgtool_tabletop.training.depth import DepthTraining, train_depth
 
         settings = DepthTraining(
-            seed=params.seed, budget=budget_of(params), **small(params, batch=4, measured=4)
+            seed=params.seed,
+            budget=budget_of(params),
+            start=beginning(params.start, WEIGHTS / "depth"),
+            **small(params, batch=4, measured=4),
         )
         train_depth(settings, bank, place.out_dir, place.work_dir, report)
 
@@ -290,11 +298,11 @@ class TrainMmdit(_SharingTrainer[MmditParams]):
 
         clip = Path(params.clip) if params.clip else WEIGHTS / "clip"
         vae = Path(params.vae) if params.vae else WEIGHTS / "tabletop" / "vae"
-        start = WEIGHTS / "mmdit" if params.start == "shipped" else params.start
+        start = beginning(params.start, WEIGHTS / "mmdit")
         settings = MmditTraining(
             seed=params.seed,
             budget=budget_of(params),
-            start=f"{start}/transformer" if start else "",
+            start=start and start / "transformer",
             **small(params, batch=4),
         )
         train_mmdit(settings, bank, vae, clip, place.out_dir, place.work_dir, report, place.device)

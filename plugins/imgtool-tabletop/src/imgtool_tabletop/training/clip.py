@@ -71,7 +71,7 @@ class ClipTraining:
     heads: int = 4
     patch: int = 8
     projection: int = 128
-    start: str = ""
+    start: Path | None = None
     reading: float = 0.3
     batch: int = 64
     seed: int = 0

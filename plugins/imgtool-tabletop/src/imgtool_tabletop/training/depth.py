@@ -54,8 +54,8 @@ class DepthTraining:
     """Settings.
 
     widths, layers : of the encoder's four levels, at a fourth to a thirty-second of the size.
-    disturbed : share of pictures that are blurred, noised and re-lit. measured : held-out scenes
-    at the end.
+    disturbed : share of pictures that are blurred, noised and re-lit. start : folder of a model to
+    go on from; none: a new one. measured : held-out scenes at the end.
     """
 
     widths: tuple[int, ...] = (32, 64, 96, 128)
@@ -64,6 +64,7 @@ class DepthTraining:
     outlines: float = 0.5
     disturbed: float = 0.5
     batch: int = 32
+    start: Path | None = None
     seed: int = 0
     measured: int = 300
     budget: Budget = field(default_factory=Budget)
@@ -71,7 +72,9 @@ class DepthTraining:
 
 
 def build_depth(settings: DepthTraining) -> GLPNForDepthEstimation:
-    """An untrained model, deterministic by the settings' seed."""
+    """The model of the settings' `start`, else one of random weights by their seed."""
+    if settings.start:
+        return GLPNForDepthEstimation.from_pretrained(settings.start, dtype=torch.float32)
     torch.manual_seed(settings.seed)
     config = GLPNConfig(
         hidden_sizes=settings.widths,

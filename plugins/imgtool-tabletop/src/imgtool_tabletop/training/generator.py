@@ -56,7 +56,7 @@ class GeneratorTraining:
     batch: int = 64
     empty: float = 0.1
     captions: int = 2
-    start: str = ""
+    start: Path | None = None
     seed: int = 0
     budget: Budget = field(default_factory=lambda: Budget(seconds=2 * 3600.0, log_every=100))
     optimiser: Optimiser = field(

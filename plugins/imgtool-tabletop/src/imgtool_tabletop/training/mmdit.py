@@ -66,7 +66,7 @@ class MmditTraining:
     empty: float = 0.1
     captions: int = 4
     whole: float = 0.1
-    start: str = ""
+    start: Path | None = None
     seed: int = 0
     budget: Budget = field(default_factory=lambda: Budget(seconds=2 * 3600.0, log_every=100))
     optimiser: Optimiser = field(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from imgtool.api import BadParams, Bounds, Help, PathTo
+from imgtool.api import BadParams, Bounds, Help, InputMissing, PathTo
 
 if TYPE_CHECKING:
     from imgtool_tabletop.training.loop import Budget
@@ -30,6 +31,10 @@ LongBudget = Annotated[
     str,
     Help("How long to train, such as 20m or 2h; gpu: 25 minutes of an accelerator."),
 ]
+
+
+SHIPPED = "shipped"
+"""A model to begin with: our own."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,20 @@ class ModelParams(TrainParams):
 
 
 @dataclass(frozen=True)
-class VlmParams(ModelParams):
-    """Parameters of `train.tabletop/vlm`."""
+class VaeParams(ModelParams):
+    """Parameters of `train.tabletop/vae`."""
+
+    teacher: Annotated[
+        str,
+        Help(
+            "Learn the latents of the autoencoder in this folder; 'shipped' means our own."
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class StartedParams(ModelParams):
+    """Parameters of `train.tabletop/vlm` and `train.tabletop/depth`."""
 
     start: Annotated[str, Help("Go on from the model in this folder; 'shipped' means our own.")] = (
         ""
@@ -144,6 +161,21 @@ class AestheticParams(ModelParams):
         Help("Folder of the picture tower; the shipped one if empty."),
         PathTo("a CLIPModel folder"),
     ] = ""
+
+
+def beginning(text: str, shipped: Path) -> Path | None:
+    """The folder to begin with that `text` names, `shipped` where it says so; None for "".
+
+    Raises
+    ------
+    InputMissing : there is no such folder.
+    """
+    if not text:
+        return None
+    folder = shipped if text == SHIPPED else Path(text)
+    if not folder.is_dir():
+        raise InputMissing(f"no folder {text!r} to begin with", f"Name one, or say {SHIPPED!r}")
+    return folder
 
 
 def seconds(text: str) -> float:

@@ -82,7 +82,7 @@ class VlmTraining:
     """Settings.
 
     widths, depths : of the tower's two levels, at a fourth and an eighth of the size. width,
-    layers, heads : of the language model. start : folder of a model to go on from; empty: a new
+    layers, heads : of the language model. start : folder of a model to go on from; none: a new
     one. looking : share of the training of a new one in which the tower learns alone. asked : how
     often a caption answers a request instead of nothing. disturbed : share of pictures that are
     blurred, noised and re-lit. measured : held-out scenes at the end.
@@ -93,7 +93,7 @@ class VlmTraining:
     width: int = 128
     layers: int = 4
     heads: int = 4
-    start: str = ""
+    start: Path | None = None
     looking: float = 0.35
     asked: float = 0.2
     disturbed: float = 0.5
@@ -206,7 +206,7 @@ def train_vlm(
     texts = Texts(bank, tokenizer, settings.asked)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        says = bool(settings.start) or trainer.progress >= settings.looking
+        says = settings.start is not None or trainer.progress >= settings.looking
         # Looking alone is cheap enough for twice the pictures.
         count = settings.batch if says else 2 * settings.batch
         rows, pictures = bank_batch(bank, settings.seed, step, count)
