@@ -117,14 +117,14 @@ def test_steps_are_split_without_losing_any() -> None:
     assert all(sum(split(steps)) == steps and min(split(steps)) > 0 for steps in range(3, 99))
 
 
-def test_pictures_of_every_source_and_degradation_are_seen(runtime: Runtime) -> None:
+def test_pictures_of_every_source_degradation_and_scale_are_seen(runtime: Runtime) -> None:
     pairs = kinds(runtime.component("picture-pairs", "tabletop"), 1)
-    large, small = pairs[2](0)
+    least, between, largest = pairs[2](0), pairs[18](0), pairs[34](0)
 
-    assert len(pairs) == 16
-    assert large.shape == (3, LARGE, LARGE)
-    assert LARGE / 4 <= small.shape[1] <= LARGE / 2
-    assert not torch.equal(large, pairs[0](0)[0])
+    assert len(pairs) == 48
+    assert {large.shape for large, _ in (least, between, largest)} == {(3, LARGE, LARGE)}
+    assert least[1].shape[1] == LARGE / 2 > between[1].shape[1] > largest[1].shape[1] == LARGE / 4
+    assert not torch.equal(least[0], pairs[0](0)[0])
 
 
 def test_psnr_is_a_pictures_own() -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from imgtool_sr.pocketsr.model import Denoised
 
-FLOOR: Final = (2 / 255) ** 2
-"""Squared error of two levels: what is nearer than that need not come nearer."""
+FLOOR: Final = (1 / 255) ** 2
+"""Squared error of one level: what is nearer than that need not come nearer."""
 
 
 def reconstruction(made: Tensor, true: Tensor) -> Tensor:

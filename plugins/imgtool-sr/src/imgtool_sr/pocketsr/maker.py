@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from imgtool.api import Bounds, Help, Maker
@@ -26,7 +27,8 @@ SOURCES: Final = ("leaves", "scenes", "leaves", "textures")
 DEGRADATIONS: Final = ("bicubic", "mild", "area", "classic")
 MEASURED: Final = {"leaves": 900_000, "scenes": 0, "textures": 900_000}
 """First of the pictures to measure on; those of scenes are held out otherwise."""
-SCALES: Final = (2, 4)
+SCALES: Final = (2.0, 4.0)
+"""The least and the largest."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,16 @@ class TrainPocketsr(Maker[PocketTrainParams]):
 
 
 def kinds(make_pairs: Any, seed: int) -> list[Pairs]:
-    """Every source under every degradation, scales 2 to 4; half of the sources are dead leaves."""
+    """Every source under every degradation, at the least scale, at the largest and in between.
+
+    Half of the sources are dead leaves.
+    """
+    least, largest = SCALES
+    ranges = ((least, least), (least, largest), (largest, largest))
     return [
-        make_pairs(source, degradation, size=128, low=2.0, high=4.0, seed=seed + at)
-        for at, (source, degradation) in enumerate(
-            (source, degradation) for degradation in DEGRADATIONS for source in SOURCES
+        make_pairs(source, degradation, size=128, low=low, high=high, seed=seed + at)
+        for at, ((low, high), degradation, source) in enumerate(
+            product(ranges, DEGRADATIONS, SOURCES)
         )
     ]
 
@@ -111,6 +118,6 @@ def measured(make_pairs: Any, teacher: PocketSR, student: PocketSR, count: int) 
             pairs = make_pairs(
                 source, "bicubic", size=128, low=scale, high=scale, seed=first, held_out=True
             )
-            sets[f"{source}_x{scale}"] = [pair_at(pairs, index) for index in range(count)]
+            sets[f"{source}_x{scale:g}"] = [pair_at(pairs, index) for index in range(count)]
     kept = {f"teacher_{name}": value for name, value in gains(teacher, sets).items()}
     return {**gains(student, sets), **{k: v for k, v in kept.items() if "gain" in k}}
