@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from imgtool.pictures.writer import contact_sheet
     from imgtool.runtime.attention import attention
     from imgtool.runtime.context import Runtime
-    from imgtool.runtime.quiet import quiet_libraries
+    from imgtool.runtime.libraries import loading, quiet_libraries
     from imgtool.store.atomic import write_file
 
 __all__ = [
@@ -79,8 +79,8 @@ __all__ = [
     "OutputUnwritable", "PathTo", "Row", "RowError", "Runtime", "Scope", "Shown", "Stage",
     "StageFailed", "StageRef", "UnknownComponent", "as_json", "attention", "cache_dir",
     "concatenate", "contact_sheet", "current_registry", "deep_of", "derive_seed", "hookimpl",
-    "in_8_bits", "optional", "quiet_libraries", "run_rows", "score", "stored_rows", "validate",
-    "write_file",
+    "in_8_bits", "loading", "optional", "quiet_libraries", "run_rows", "score", "stored_rows",
+    "validate", "write_file",
 ]  # fmt: skip
 
 LAZY = {
@@ -92,7 +92,8 @@ LAZY = {
     "current_registry": "imgtool.cli.inside",
     "deep_of": "imgtool.pictures.deep",
     "in_8_bits": "imgtool.pictures.deep",
-    "quiet_libraries": "imgtool.runtime.quiet",
+    "loading": "imgtool.runtime.libraries",
+    "quiet_libraries": "imgtool.runtime.libraries",
     "run_rows": "imgtool.cli.inside",
     "stored_rows": "imgtool.cli.stored",
     "validate": "imgtool.params",

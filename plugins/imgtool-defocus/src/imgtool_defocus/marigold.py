@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import BadParams, ModelUnusable, quiet_libraries
+from imgtool.api import BadParams, ModelUnusable, loading
 from imgtool_defocus.depth import DISPARITY, RELATIVE
 from imgtool_defocus.estimate import Estimate, Options
-from imgtool_defocus.loading import explained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +31,7 @@ def load(folder: Path, options: Options, device: torch.device, dtype: torch.dtyp
     """
     if options.ensemble > 1 and find_spec("scipy") is None:
         raise BadParams("an ensemble is aligned by scipy, which is not here", "pip install scipy")
-    with explained(folder):
-        quiet_libraries("diffusers")
+    with loading(folder, "transformers", "diffusers"):
         from diffusers.pipelines.marigold.pipeline_marigold_depth import MarigoldDepthPipeline
 
         pipe = MarigoldDepthPipeline.from_pretrained(

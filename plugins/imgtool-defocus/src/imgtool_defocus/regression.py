@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import interpolate
 
-from imgtool.api import BadParams, ModelUnusable
+from imgtool.api import BadParams, ModelUnusable, loading
 from imgtool_defocus.depth import DISPARITY, METRIC
 from imgtool_defocus.estimate import Estimate, Options
-from imgtool_defocus.loading import explained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +59,7 @@ def load(folder: Path, options: Options, device: torch.device, dtype: torch.dtyp
     ModelUnusable : there is none, or what it estimates is not known.
     BadParams : it takes no size or has no steps.
     """
-    with explained(folder):
+    with loading(folder, "transformers"):
         from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
 
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

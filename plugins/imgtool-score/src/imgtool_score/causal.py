@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import quiet_libraries
-from imgtool_score.clip import digest_of, explained, folder_of, load_tokenizer
+from imgtool.api import loading
+from imgtool_score.clip import digest_of, folder_of, load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,8 +97,7 @@ def load_causal(runtime: Runtime, ref: str, tokenizer_ref: str = "") -> Causal:
     )
 
     def load() -> Causal:
-        quiet_libraries("transformers")
-        with explained(ref):
+        with loading(ref, "transformers"):
             from transformers import AutoModelForCausalLM
 
             settings = {"local_files_only": True, "trust_remote_code": False}

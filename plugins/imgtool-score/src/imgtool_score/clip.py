@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ImgtoolError, ModelUnusable, quiet_libraries
+from imgtool.api import ModelUnusable, loading
 from imgtool_score.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -132,8 +131,7 @@ def load_encoder(runtime: Runtime, ref: str, tokenizer_ref: str = "") -> Encoder
     key = ("clip", model.digest, tokenizer_ref, str(runtime.torch_device), str(runtime.torch_dtype))
 
     def load() -> Encoder:
-        quiet_libraries("transformers")
-        with explained(ref):
+        with loading(ref, "transformers"):
             if model.kind == "single-file" or (model.path / "open_clip_config.json").is_file():
                 from imgtool_score.openclip import load_openclip
 
@@ -207,20 +205,3 @@ def _clip_folder(folder: Path, dtype: Any) -> Any:
 
 def _same(one: Sequence[object], two: Sequence[object]) -> bool:
     return len(one) == len(two) and all(a is b for a, b in zip(one, two, strict=True))
-
-
-@contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn what loading raises into one error that names the model.
-
-    Raises
-    ------
-    ModelUnusable : with the first line of what was raised.
-    """
-    try:
-        yield
-    except ImgtoolError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as err:
-        text = (str(err).strip() or type(err).__name__).splitlines()[0]
-        raise ModelUnusable(f"{what!r} cannot be loaded: {text}") from err

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from imgtool.api import ModelUnusable, quiet_libraries
-from imgtool_score.clip import UNLIMITED, explained, load_tokenizer
+from imgtool.api import ModelUnusable, loading
+from imgtool_score.clip import UNLIMITED, load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,8 +166,7 @@ def load_embedder(runtime: Runtime, ref: str) -> Embedder:
     key = ("embedder", model.digest, str(runtime.torch_device), str(runtime.torch_dtype))
 
     def load() -> Embedder:
-        quiet_libraries("transformers")
-        with explained(ref):
+        with loading(ref, "transformers"):
             from transformers import AutoModel
 
             tokenizer = load_tokenizer(model.path, ref)

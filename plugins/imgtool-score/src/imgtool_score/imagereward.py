@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ModelUnusable, quiet_libraries
-from imgtool_score.clip import explained, load_tokenizer
+from imgtool.api import ModelUnusable, loading
+from imgtool_score.clip import load_tokenizer
 from imgtool_score.head import fold, layers
 from imgtool_score.preprocess import Preprocess
 
@@ -126,11 +126,10 @@ def load_rewarder(runtime: Runtime, ref: str, tokenizer_ref: str) -> Rewarder:
     key = ("imagereward", model.digest, tokenizer_ref, str(runtime.torch_dtype))
 
     def load() -> Rewarder:
-        quiet_libraries("transformers")
         from safetensors.torch import load_file
 
         file = model.path if model.path.is_file() else _only_file(model.path)
-        with explained(ref):
+        with loading(ref, "transformers"):
             vision, text = towers(load_file(file))
             weight, bias = fold(layers(load_file(file), "mlp.layers."))
             folder = folder_of(runtime, tokenizer_ref) if tokenizer_ref else file.parent

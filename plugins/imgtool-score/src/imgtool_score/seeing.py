@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from imgtool.api import ModelUnusable, quiet_libraries
+from imgtool.api import ModelUnusable, loading
 from imgtool_score.causal import continued
-from imgtool_score.clip import explained
 from imgtool_score.endpoint import Endpoint
 from imgtool_score.noting import note, picture_mark, recall
 from imgtool_score.remote import RemoteChat
@@ -262,8 +261,7 @@ def load_seer(runtime: Runtime, ref: str, endpoint: str, served: str) -> Seer:
     key = ("seer", model.digest, str(runtime.torch_device), str(runtime.torch_dtype))
 
     def load() -> tuple[Any, Any]:
-        quiet_libraries("transformers")
-        with explained(ref):
+        with loading(ref, "transformers"):
             from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
             settings = {"local_files_only": True, "trust_remote_code": False}

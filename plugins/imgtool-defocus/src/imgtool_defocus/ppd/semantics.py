@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import torch
 from torch.nn.functional import interpolate
 
-from imgtool_defocus.loading import explained
+from imgtool.api import loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def load_prompts(folder: Path, device: torch.device, dtype: torch.dtype) -> Prom
     ------
     ModelUnusable : the folder holds none that is known here.
     """
-    with explained(folder):
+    with loading(folder, "transformers"):
         from transformers import AutoConfig, AutoModelForDepthEstimation
 
         local = {"local_files_only": True}

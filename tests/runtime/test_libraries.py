@@ -1,4 +1,4 @@
-"""Libraries are kept off the terminal."""
+"""Libraries are kept off the terminal, and what they raise is one line that names the model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+
+import pytest
+
+from imgtool.api import BadParams, ModelUnusable, loading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,3 +37,16 @@ def test_what_libraries_say_while_loading_is_not_said(tmp_path: Path) -> None:
 
     assert "MISSING" in loud.stderr
     assert quiet.stderr == ""
+
+
+def test_what_a_library_raises_names_the_model_in_one_line() -> None:
+    with pytest.raises(ModelUnusable) as caught, loading("slim"):
+        raise OSError("no such layer\nand more")
+    assert caught.value.message == "'slim' cannot be loaded: no such layer"
+
+
+def test_errors_of_our_own_and_faults_of_a_program_pass() -> None:
+    with pytest.raises(BadParams), loading("slim"):
+        raise BadParams("a size of 0")
+    with pytest.raises(AssertionError), loading("slim"):
+        raise AssertionError
