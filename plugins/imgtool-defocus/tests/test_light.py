@@ -16,7 +16,7 @@ def dot(boost: float) -> float:
     code = torch.full((3, 41, 41), 0.1, dtype=torch.float64)
     code[:, 19:22, 19:22] = 1.0
     coc = torch.full((41, 41), 12.0, dtype=torch.float64)
-    return float(blur(layered.render, code, coc, Aperture(), boost)[0, 20, 20])
+    return float(blur(layered.render, decode_srgb(code), coc, Aperture(), boost)[0, 20, 20])
 
 
 def test_a_white_dot_stays_bright_and_a_lamp_is_brighter_still() -> None:

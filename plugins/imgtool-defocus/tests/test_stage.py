@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +11,14 @@ import torch
 from PIL import Image
 from PIL.Image import Exif
 
-from imgtool.api import BadParams, Batch, OutOfMemory, Runtime, UnknownComponent
+from imgtool.api import BadParams, Batch, OutOfMemory, Runtime, UnknownComponent, in_8_bits
 from imgtool.cli.main import run
 from imgtool.registry import Registry
 from imgtool_defocus.exif import EXPOSURE, taken_with
 from imgtool_defocus.stage import ThinLens, ThinLensParams
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from imgtool_defocus.aperture import Aperture
 
 HEIGHT, WIDTH = 24, 36
 LEFT, RIGHT = slice(0, WIDTH // 2), slice(24, WIDTH)
@@ -153,6 +154,27 @@ def test_what_does_not_fit_on_the_device_is_taken_on_the_cpu_by_the_same_lens(
     assert "taken on the CPU" in caplog.text
 
 
+def test_what_does_not_fit_at_once_is_taken_in_strips_on_the_device(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = opened(registry, focus_at="1m", f_number=4.0)
+    wanted = stage.process(batch(halves())).arrays("image")[0]
+    render, asked = stage.model, []
+
+    def small(linear: torch.Tensor, coc: torch.Tensor, aperture: Aperture) -> Any:
+        asked.append(len(coc))
+        if len(coc) > HEIGHT:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return render(linear, coc, aperture)
+
+    stage.model = small
+    made = stage.process(batch(halves())).arrays("image")[0]
+
+    np.testing.assert_array_equal(made, wanted)
+    assert asked[0] > HEIGHT >= asked[-1]
+    assert "taken on the CPU" not in caplog.text
+
+
 def test_a_row_whose_depth_does_not_do_fails_and_the_others_go_on(registry: Registry) -> None:
     torn = np.full((HEIGHT, WIDTH), np.nan, dtype=np.float32)
     made = opened(registry).process(batch(halves(), torn, halves()[:, :20]))
@@ -219,17 +241,48 @@ def test_the_command_takes_a_picture_and_its_depth(
         assert shown.size == (WIDTH, HEIGHT)
 
 
-def test_a_series_of_apertures_is_a_child_for_each_and_each_as_if_alone(registry: Registry) -> None:
-    settings: dict[str, Any] = {"focus_at": "1m", "focal_length": "85mm"}
-    torn = np.full((HEIGHT, WIDTH), np.nan, dtype=np.float32)
-    series = opened(registry, f_numbers=(1.4, 5.6, 32.0), **settings)
-    made = series.process(batch(torn, halves()))
-    alone = opened(registry, f_number=5.6, **settings).process(batch(halves()))
+SERIES: list[tuple[str, list[Any]]] = [
+    ("f_numbers", [1.4, 5.6, 32.0]),
+    ("rack", ["1m", f"{1 / 0.55}m", "10m"]),
+]
 
-    assert (made.ids, made.parents) == (("1.0", "1.1", "1.2"), ("1",) * 3)
-    assert list(made.failures) == ["0"]
-    np.testing.assert_array_equal(made.arrays("image")[1], alone.arrays("image")[0])
+
+@pytest.mark.parametrize(("name", "values"), SERIES)
+@pytest.mark.parametrize("is_rich", [False, True])
+def test_pictures_of_a_series_are_to_the_bit_as_if_alone(
+    registry: Registry, name: str, values: list[Any], is_rich: bool
+) -> None:
+    settings: dict[str, Any] = {"focal_length": "85mm", "highlight_boost": 2.0}
+    if name == "f_numbers":
+        each = [{"f_number": value, "focus_at": "20%,50%"} for value in values]
+        asked: dict[str, Any] = {"f_numbers": tuple(values), "focus_at": "20%,50%"}
+    else:
+        each, asked = [{"focus_at": value} for value in values], {"rack": "1m..10m:3"}
+    rich: dict[str, Any] = {}
+    if is_rich:
+        deep = picture().astype(np.uint16) * 257
+        rich = {
+            "deep": [deep],
+            "alpha": [
+                np.linspace(0, 1, deep[..., 0].size, dtype=np.float32).reshape(HEIGHT, WIDTH)
+            ],
+        }
+    series = opened(registry, **asked, **settings).process(batch(halves(), **rich))
+    alone = [opened(registry, **one, **settings).process(batch(halves(), **rich)) for one in each]
+
+    assert (series.ids, series.parents) == (("0.0", "0.1", "0.2"), ("0",) * 3)
+    for field in ("image", "coc", *rich):
+        shown = [one.arrays(field)[0] for one in alone]
+        np.testing.assert_array_equal(np.stack(series.arrays(field)), np.stack(shown))
+
+
+def test_rows_of_a_series_that_cannot_be_taken_leave_the_others(registry: Registry) -> None:
+    torn = np.full((HEIGHT, WIDTH), np.nan, dtype=np.float32)
+    series = opened(registry, f_numbers=(1.4, 5.6, 32.0), focus_at="1m", focal_length="85mm")
+    made = series.process(batch(torn, halves()))
     widest = [record["widest_coc"] for record in made["defocus"]]  # type: ignore[index, call-overload]
+
+    assert (made.ids, list(made.failures)) == (("1.0", "1.1", "1.2"), ["0"])
     assert [wide * n for wide, n in zip(widest, (1.4, 5.6, 32.0), strict=True)] == pytest.approx(
         [widest[0] * 1.4] * 3
     )
@@ -285,3 +338,40 @@ def test_transparency_is_blurred_with_the_picture_and_white_does_not_bleed(
     assert soft[12, 0] == pytest.approx(1.0, abs=1e-4)
     assert np.abs(own[between] - red).max() < 8
     assert "alpha" not in stage.process(batch(halves())).columns
+
+
+def test_sixteen_bits_stay_sixteen(registry: Registry) -> None:
+    deep = np.linspace(9000, 10999, HEIGHT * WIDTH * 3).astype(np.uint16).reshape(HEIGHT, WIDTH, 3)
+    stage = opened(registry, focus_at="1m", f_number=8)
+    row = batch(halves(), deep=[deep])
+    row = row.with_columns(image=[in_8_bits(deep)])
+    made = stage.process(row)
+    (image,), (fine,) = made.arrays("image"), made.arrays("deep")
+
+    assert (in_8_bits(fine) == image).all()
+    np.testing.assert_array_equal(fine[:, LEFT], deep[:, LEFT])
+    assert len(np.unique(fine[:, RIGHT])) > 256
+
+
+def test_bits_of_another_picture_are_left_out(registry: Registry) -> None:
+    stale = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint16)
+    made = opened(registry, focus_at="1m").process(batch(halves(), deep=[stale]))
+
+    assert made.arrays("image")[0].any()
+    assert made["deep"][0] is None
+
+
+def test_a_picture_of_sixteen_bits_leaves_the_command_in_sixteen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMGTOOL_PLUGINS", "imgtool-defocus")
+    greys = np.linspace(9000, 10999, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)
+    Image.fromarray(greys).save("photo.png")
+    np.save("depth.npy", halves())
+    words = ["defocus", "photo.png", "--depth", "depth.npy", "--focus-at", "1m", "-o", "out.png"]
+
+    assert run(words) == 0
+    assert Path("out.png").read_bytes()[24] == 16
+    with Image.open("out.png") as shown:
+        assert shown.size == (WIDTH, HEIGHT)

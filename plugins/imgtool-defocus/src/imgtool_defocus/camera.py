@@ -28,7 +28,7 @@ ASPECT = (3, 2)
 def camera_of(
     params: LensParams, taken: Taken, size: Sequence[int]
 ) -> tuple[Camera, dict[str, str]]:
-    """The camera that parameters and a picture describe, not focused yet, and which told what.
+    """The camera that parameters and a picture describe, focused at infinity, and which told what.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def camera_of(
     camera = Camera(
         focal_mm=focal_mm,
         f_number=f_number,
-        focus=Focus(),
+        focus_m=math.inf,
         sensor_mm=sensor_mm,
         near_m=near_m,
         far_m=far_m,
@@ -91,12 +91,12 @@ def focuses_of(params: ThinLensParams, focal_mm: float) -> list[Focus]:
     return [Focus(metres) for metres in distances]
 
 
-def series_of(params: LensParams, camera: Camera, focuses: Sequence[Focus]) -> list[Camera]:
-    """`camera` at each focus and at each aperture that parameters ask for."""
+def series_of(params: LensParams, camera: Camera, focuses_m: Sequence[float]) -> list[Camera]:
+    """`camera` at each focus, metres, and at each aperture that parameters ask for."""
     apertures = params.f_numbers or (camera.f_number,)
     return [
-        replace(camera, focus=focus, f_number=f_number)
-        for focus in focuses
+        replace(camera, focus_m=focus_m, f_number=f_number)
+        for focus_m in focuses_m
         for f_number in apertures
     ]
 

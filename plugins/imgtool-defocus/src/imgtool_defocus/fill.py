@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn.functional import pad
@@ -10,7 +11,10 @@ from torch.nn.functional import pad
 if TYPE_CHECKING:
     from torch import Tensor
 
-NONE = -1
+NONE: Final = -1
+FAR: Final = 1 << 62
+"""Squared pixels; farther than anything."""
+AROUND: Final = [step for step in itertools.product((-1, 0, 1), repeat=2) if any(step)]
 
 
 def filled(plane: Tensor, known: Tensor) -> Tensor:
@@ -37,27 +41,26 @@ def nearest(known: Tensor, reach: Tensor) -> Tensor:
     farthest = int(reach.max())
     place = ((reach >= 1) & ~known & _grown(known, farthest)).flatten().nonzero()[:, 0]
     y, x = place // width, place % width
+    best, least = source[place], torch.full_like(place, FAR)
     step = 1 << farthest.bit_length()
     while step > 1:
         step //= 2
-        for dy in (-step, 0, step):
-            for dx in (-step, 0, step):
-                beside = (y + dy).clamp(0, height - 1) * width + (x + dx).clamp(0, width - 1)
-                source[place] = _nearer(source[place], source[beside], y, x, width)
-    too_far = _distance(source[place], y, x, width) > reach.flatten()[place].square()
-    source[place[too_far]] = NONE
+        for dy, dx in AROUND:
+            row, column = (y + step * dy).clamp(0, height - 1), (x + step * dx).clamp(0, width - 1)
+            other = source[row * width + column]
+            squared = _distance(other, y, x, width)
+            closer = squared < least
+            best, least = best.where(~closer, other), least.where(~closer, squared)
+            source[place] = best
+    source[place[least > reach.flatten()[place].square()]] = NONE
     return source.reshape(height, width)
 
 
-def _nearer(source: Tensor, other: Tensor, y: Tensor, x: Tensor, width: int) -> Tensor:
-    closer = _distance(other, y, x, width) < _distance(source, y, x, width)
-    return torch.where(closer, other, source)
-
-
 def _distance(source: Tensor, y: Tensor, x: Tensor, width: int) -> Tensor:
-    """Squared, from y, x; far more than any where there is no source."""
-    squared = (source // width - y) ** 2 + (source % width - x) ** 2
-    return squared.where(source != NONE, torch.iinfo(squared.dtype).max)
+    """Squared, from y, x; `FAR` where there is no source."""
+    row = source // width
+    down, across = row - y, source - row * width - x
+    return (down * down + across * across).where(source != NONE, FAR)
 
 
 def _grown(mask: Tensor, reach: int) -> Tensor:

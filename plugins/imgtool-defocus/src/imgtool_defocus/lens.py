@@ -29,48 +29,58 @@ class LensModel(Protocol):
         ...
 
 
-def blur(
-    model: LensModel, code: Tensor, coc: Tensor, aperture: Aperture, highlight_boost: float = 0.0
-) -> Tensor:
-    """A picture through a lens model: linear light, and beyond the frame what is at its edge.
+def light_of(code: Tensor, alpha: Tensor | None) -> Tensor:
+    """[3, H, W], linear light of a picture's own colours, whatever the lens.
 
     Parameters
     ----------
-    code : [3, H, W], sRGB, 0..1. coc : [H, W], pixels, positive behind the focus.
+    code : [3, H, W], sRGB, 0..1. alpha : [H, W], 0..1, its opacity where it was laid on white.
+    """
+    if alpha is not None:
+        code = ((code - (1.0 - alpha)) / alpha.clamp_min(LEAST_ALPHA)).clamp(0.0, 1.0)
+    return decode_srgb(code)
+
+
+def blur(
+    model: LensModel, light: Tensor, coc: Tensor, aperture: Aperture, highlight_boost: float = 0.0
+) -> Tensor:
+    """A picture through a lens model: beyond the frame, it goes on as it is at its edge.
+
+    Parameters
+    ----------
+    light : [3, H, W], linear, 0..1. coc : [H, W], pixels, positive behind the focus.
     highlight_boost : stops by which clipped lights were brighter than white.
 
     Returns
     -------
     [3, H, W], sRGB, 0..1.
     """
-    linear = boost_highlights(decode_srgb(code), coc, highlight_boost)
-    return encode_srgb(framed(model, linear, coc, aperture))
+    bright = boost_highlights(light, coc, highlight_boost)
+    return encode_srgb(framed(model, bright, coc, aperture))
 
 
 def blur_transparent(
     model: LensModel,
-    code: Tensor,
+    light: Tensor,
     alpha: Tensor,
     coc: Tensor,
     aperture: Aperture,
     highlight_boost: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """`blur` of a picture that was laid on white: light and opacity are blurred, not the white.
+    """`blur` where not all is opaque: light and opacity are blurred.
 
     Parameters
     ----------
-    code : [3, H, W], sRGB, 0..1, laid on white. alpha : [H, W], 0..1, its opacity.
+    alpha : [H, W], 0..1, opacity.
 
     Returns
     -------
-    [3, H, W], sRGB, 0..1, laid on white again, and its opacity, [H, W].
+    [3, H, W], sRGB, 0..1, laid on white, and its opacity, [H, W].
     """
-    alpha = alpha.clamp(0.0, 1.0)
-    own = ((code - (1.0 - alpha)) / alpha.clamp_min(LEAST_ALPHA)).clamp(0.0, 1.0)
-    linear = boost_highlights(decode_srgb(own), coc, highlight_boost) * alpha
-    light = framed(model, linear, coc, aperture)
-    opacity = framed(model, alpha.expand_as(linear), coc, aperture)[0].clamp(0.0, 1.0)
-    shown = encode_srgb(light / opacity.clamp_min(LEAST_ALPHA))
+    bright = boost_highlights(light, coc, highlight_boost) * alpha
+    blurred = framed(model, bright, coc, aperture)
+    opacity = framed(model, alpha.expand_as(bright), coc, aperture)[0].clamp(0.0, 1.0)
+    shown = encode_srgb(blurred / opacity.clamp_min(LEAST_ALPHA))
     return shown * opacity + (1.0 - opacity), opacity
 
 

@@ -6,12 +6,13 @@ import itertools
 import logging
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 from imgtool.api import (
     ALPHA,
     COC,
+    DEEP,
     DEPTH,
     DEPTH_KIND,
     EXIF,
@@ -38,13 +39,13 @@ if TYPE_CHECKING:
     from imgtool.api import Batch, Row, Runtime
     from imgtool_defocus.lens import LensModel
     from imgtool_defocus.thinlens import Exposure, Scene
-    from imgtool_defocus.units import Focus
 
     Shot: TypeAlias = Mapping[str, object]
 
 log = logging.getLogger("imgtool.defocus")
 FACTS = Field("defocus", Kind.RECORD, summary="Every value of the lens, its focus and its range.")
 COMPONENT = "lens"
+WHITE = 65535.0
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,11 @@ class Aim:
 
     Attributes
     ----------
-    focuses : one for each picture of a rack. scene : as the lens takes it.
+    focuses_m : metres, one for each picture of a rack.
     facts : to be told. columns : what else is produced, by field.
     """
 
-    focuses: Sequence[Focus]
-    scene: Scene
+    focuses_m: Sequence[float]
     facts: Mapping[str, object] = field(default_factory=dict)
     columns: Mapping[str, object] = field(default_factory=dict)
 
@@ -117,8 +117,12 @@ class LensStage(Stage[P]):
     Depth without `depth_kind` is in metres where it exceeds 1; else it runs from `near` to `far`.
     """
 
-    consumes = (IMAGE, DEPTH, optional(DEPTH_KIND), optional(ALPHA), optional(EXIF))
-    produces: ClassVar[tuple[Field, ...]] = (IMAGE, COC, optional(ALPHA), FACTS, EXIF)
+    consumes: ClassVar[tuple[Field, ...]] = (
+        IMAGE, DEPTH, optional(DEPTH_KIND), optional(ALPHA), optional(DEEP), optional(EXIF),
+    )  # fmt: skip
+    produces: ClassVar[tuple[Field, ...]] = (
+        IMAGE, COC, optional(ALPHA), optional(DEEP), FACTS, EXIF,
+    )  # fmt: skip
 
     model: LensModel
 
@@ -169,7 +173,10 @@ class LensStage(Stage[P]):
         return children.with_columns(**{name: [shot[name] for shot in shots] for name in names})
 
     def _taken(self, row: Row) -> list[Shot]:
-        """A row's pictures; on the CPU where the device has no room, by the same lens model."""
+        """A row's pictures, by the same lens model however little memory there is.
+
+        Strips of them at once, half as many whenever memory runs out; at last on the CPU.
+        """
         import torch
 
         def on(device: torch.device) -> list[Shot]:
@@ -189,45 +196,58 @@ class LensStage(Stage[P]):
         import numpy as np
         import torch
 
+        from imgtool.api import deep_of
         from imgtool_defocus.camera import camera_of, series_of
         from imgtool_defocus.exif import taken_with, with_lens
+        from imgtool_defocus.strips import Strips
         from imgtool_defocus.thinlens import scene_of, take
 
-        image, depth = (
-            torch.tensor(row[name], dtype=torch.float32, device=device)
-            for name in ("image", "depth")
-        )
+        def tensor(values: object) -> torch.Tensor:
+            return torch.tensor(values, dtype=torch.float32, device=device)
+
+        deep, opacity = deep_of(row.values), row.values.get(ALPHA.name)
+        code = tensor(row["image"]) / 255.0 if deep is None else tensor(deep) / WHITE
+        alpha = None if opacity is None else tensor(opacity)
         kind = str(row.values.get(DEPTH_KIND.name) or "")
         old = row.values.get(EXIF.name)
         exif = old.tobytes() if isinstance(old, np.ndarray) else b""
-        camera, origin = camera_of(self.params, taken_with(exif), image.shape[1::-1])
-        opacity = row.values.get(ALPHA.name)
-        with torch.inference_mode():
-            scene = scene_of(camera, image.permute(2, 0, 1) / 255.0, depth, kind)
-            if opacity is not None:
-                scene = replace(scene, alpha=torch.tensor(opacity, device=device))
-            aim = self.aim(scene, camera.focal_mm)
-            cameras = series_of(self.params, camera, aim.focuses)
-            shots = [take(one, self.model, aim.scene) for one in cameras]
-        if cut := max(shot.clamped for shot in shots):
-            log.warning("row %s: --max-coc cuts %.1f%% of the blur discs", row.id, 100.0 * cut)
+        camera, origin = camera_of(self.params, taken_with(exif), code.shape[1::-1])
         diagonal_mm = math.hypot(*camera.sensor_mm)
-        facts = {**aim.facts, "from": origin}
-        return [
-            {
-                **_arrays(shot),
-                FACTS.name: {**shot.facts, **facts},
-                EXIF.name: np.frombuffer(with_lens(exif, shot.lens, diagonal_mm), dtype=np.uint8),
-                **aim.columns,
-            }
-            for shot in shots
-        ]
+        model = Strips(self.model, self.runtime.halving)
+        shots: list[Shot] = []
+        cut = 0.0
+        with torch.inference_mode():
+            scene = scene_of(camera, code.permute(2, 0, 1), tensor(row["depth"]), kind, alpha)
+            aim = self.aim(scene, camera.focal_mm)
+            facts = {**aim.facts, "from": origin}
+            for one in series_of(self.params, camera, aim.focuses_m):
+                taken = take(one, model, scene)
+                told = np.frombuffer(with_lens(exif, taken.lens, diagonal_mm), dtype=np.uint8)
+                shots.append(
+                    {
+                        **_arrays(taken, deep is not None),
+                        FACTS.name: {**taken.facts, **facts},
+                        EXIF.name: told,
+                        **aim.columns,
+                    }
+                )
+                cut = max(cut, taken.clamped)
+        if cut:
+            log.warning("row %s: --max-coc cuts %.1f%% of the blur discs", row.id, 100.0 * cut)
+        return shots
 
 
-def _arrays(shot: Exposure) -> Shot:
-    image = shot.code.mul(255.0).round().byte().permute(1, 2, 0)
+def _arrays(taken: Exposure, is_deep: bool) -> Shot:
+    """What a picture consists of, away from the device; 16 bits where it came with them."""
+    import numpy as np
+
+    from imgtool.api import in_8_bits
+
+    code = taken.code.permute(1, 2, 0).cpu().numpy()
+    deep = np.rint(code * WHITE).astype(np.uint16) if is_deep else None
     return {
-        IMAGE.name: image.cpu().numpy(),
-        COC.name: shot.coc.cpu().numpy(),
-        ALPHA.name: None if shot.alpha is None else shot.alpha.cpu().numpy(),
+        IMAGE.name: np.rint(code * 255.0).astype(np.uint8) if deep is None else in_8_bits(deep),
+        DEEP.name: deep,
+        COC.name: taken.coc.cpu().numpy(),
+        ALPHA.name: None if taken.alpha is None else taken.alpha.cpu().numpy(),
     }

@@ -36,7 +36,7 @@ class ThinLens(LensStage[ThinLensParams]):
     id = "defocus.thinlens"
     summary = "Blur a sharp picture by its depth, as a lens would have."
     default_of_family = True
-    version = 4
+    version = 5
     check_params = MappingProxyType({"focus_at": "3m", "f_number": 1.4, "focal_length": "85mm"})
 
     def open(self, params: ThinLensParams, runtime: Runtime) -> None:
@@ -56,5 +56,7 @@ class ThinLens(LensStage[ThinLensParams]):
     def aim(self, scene: Scene, focal_mm: float) -> Aim:
         """The focus or the rack that was asked for."""
         from imgtool_defocus.camera import focuses_of
+        from imgtool_defocus.thinlens import distance_of
 
-        return Aim(focuses_of(self.params, focal_mm), scene)
+        focuses = focuses_of(self.params, focal_mm)
+        return Aim([distance_of(focus, scene.depth) for focus in focuses])

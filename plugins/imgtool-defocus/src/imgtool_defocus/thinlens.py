@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imgtool_defocus import depth as depths
-from imgtool_defocus.lens import LensModel, blur, blur_transparent
+from imgtool_defocus.lens import LensModel, blur, blur_transparent, light_of
 from imgtool_defocus.optics import Lens, circle_of_confusion, depth_of_field
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Camera:
 
     Attributes
     ----------
+    focus_m : distance in focus, metres.
     sensor_mm : long and short side; the long one lies along the long side of the picture.
     near_m, far_m : ends of maps that are not in metres.
     most_coc : widest disc, as a share of the picture's width; wider ones are cut to it. None: none.
@@ -35,7 +37,7 @@ class Camera:
 
     focal_mm: float
     f_number: float
-    focus: Focus
+    focus_m: float
     sensor_mm: tuple[float, float]
     near_m: float
     far_m: float
@@ -47,7 +49,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Scene:
-    """What cameras look at.
+    """What cameras look at; pictures of a series are of one.
 
     Attributes
     ----------
@@ -61,6 +63,11 @@ class Scene:
     kind: str
     filled: float
     alpha: Tensor | None = None
+
+    @cached_property
+    def light(self) -> Tensor:
+        """[3, H, W], linear, of the picture's own colours; computed once."""
+        return light_of(self.code, self.alpha)
 
 
 @dataclass(frozen=True)
@@ -83,12 +90,15 @@ class Exposure:
     facts: dict[str, object]
 
 
-def scene_of(camera: Camera, code: Tensor, values: Tensor, kind: str) -> Scene:
+def scene_of(
+    camera: Camera, code: Tensor, values: Tensor, kind: str, alpha: Tensor | None = None
+) -> Scene:
     """A sharp picture and its depth as `camera` takes them, whatever its aperture and focus.
 
     Parameters
     ----------
     code : [3, H, W], sRGB, 0..1. values : [h, w], depth of `kind`; empty: told from the values.
+    alpha : [H, W], opacity.
 
     Raises
     ------
@@ -98,7 +108,7 @@ def scene_of(camera: Camera, code: Tensor, values: Tensor, kind: str) -> Scene:
     kind = depths.kind_of(values, kind)
     fitted = depths.fitted(values, height, width)
     depth, filled = depths.metres(fitted, kind, camera.near_m, camera.far_m)
-    return Scene(code, depth, kind, filled)
+    return Scene(code, depth, kind, filled, None if alpha is None else alpha.clamp(0.0, 1.0))
 
 
 def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
@@ -106,13 +116,13 @@ def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
 
     Raises
     ------
-    ValueError : the focus is outside the picture or too near, or discs are wider than `WIDE`.
+    ValueError : the focus is too near, or discs are wider than `WIDE`.
     """
     depth = scene.depth
     height, width = depth.shape
     long, short = camera.sensor_mm
     sensor_mm = long if width >= height else short
-    lens = Lens(camera.focal_mm, camera.f_number, _focus_m(camera.focus, depth), sensor_mm)
+    lens = Lens(camera.focal_mm, camera.f_number, camera.focus_m, sensor_mm)
     coc, clamped = _cut(circle_of_confusion(depth, lens, width), camera.most_coc)
     widest = float(coc.abs().max())
     if widest > WIDE * width and not camera.is_forced:
@@ -136,9 +146,9 @@ def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
     }
     optics = coc, camera.aperture, camera.highlight_boost
     if scene.alpha is None:
-        shown, alpha = blur(model, scene.code, *optics), None
+        shown, alpha = blur(model, scene.light, *optics), None
     else:
-        shown, alpha = blur_transparent(model, scene.code, scene.alpha, *optics)
+        shown, alpha = blur_transparent(model, scene.light, scene.alpha, *optics)
     return Exposure(lens, shown, coc, alpha, clamped, facts)
 
 
@@ -150,7 +160,13 @@ def _cut(coc: Tensor, most: float | None) -> tuple[Tensor, float]:
     return coc.clamp(-limit, limit), float((coc.abs() > limit).double().mean())
 
 
-def _focus_m(focus: Focus, depth: Tensor) -> float:
+def distance_of(focus: Focus, depth: Tensor) -> float:
+    """Metres from the lens to what `focus` is on in a picture of `depth`, [H, W], metres.
+
+    Raises
+    ------
+    ValueError : the focus is outside the picture.
+    """
     if focus.metres is not None:
         return focus.metres
     if focus.x is None or focus.y is None:

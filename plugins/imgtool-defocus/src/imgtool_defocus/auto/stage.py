@@ -43,6 +43,7 @@ class Auto(LensStage[AutoParams]):
     """
 
     id = "defocus.auto"
+    version = 2
     summary = "Blur a sharp picture by its depth, focused where a network looks."
     produces = (*LensStage.produces, SALIENCY)
     check_params = MappingProxyType({"f_number": 1.4, "focal_length": "85mm"})
@@ -77,7 +78,6 @@ class Auto(LensStage[AutoParams]):
     def aim(self, scene: Scene, focal_mm: float) -> Aim:
         """The average distance of what the network looks at."""
         from imgtool_defocus.auto.distance import focus_distance
-        from imgtool_defocus.units import Focus
 
         code, depth = (
             part[None].to(self.runtime.torch_device) for part in (scene.code, scene.depth)
@@ -86,7 +86,7 @@ class Auto(LensStage[AutoParams]):
         metres = float(focus_distance(looked.m, depth, self.params.focus_average))
         facts = {"focus_average": self.params.focus_average, "depth_scale": float(looked.scale)}
         saliency = looked.m[0].sigmoid().float().cpu().numpy()
-        return Aim([Focus(metres)], scene, facts, {SALIENCY.name: saliency})
+        return Aim([metres], facts, {SALIENCY.name: saliency})
 
     def close(self) -> None:
         """Let go of the network."""
