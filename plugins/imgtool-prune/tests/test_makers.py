@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tiny
 import torch
 from making_models import make
 from safetensors.torch import load_file, save_file
@@ -112,8 +114,21 @@ def test_repair_leaves_less_error_than_masks_alone(
     obs = make(PruneObs, ObsParams(**common), tmp_path / "obs")
     masked = make(PruneDsnot, DsnotParams(**common, cycles=0), tmp_path / "masked")
     errors = [sum(layer["relative_error"] for layer in found["layers"]) for found in (obs, masked)]
+    plain = [[layer["magnitude_error"] for layer in found["layers"]] for found in (obs, masked)]
 
-    assert 0 < errors[0] < errors[1]
+    assert 0 < errors[0] < min(errors[1], sum(plain[0]))
+    assert plain[0] == pytest.approx(plain[1])
+
+
+def test_the_report_counts_operations(tiny_sd: Path, tmp_path: Path) -> None:
+    """Of linear layers alone, half of the weights are half of the work."""
+    found = make(PruneMagnitude, MaskParams(model=str(tiny_sd)), tmp_path / "slim")
+    again = make(PruneMagnitude, MaskParams(model=str(tmp_path / "slim")), tmp_path / "again")
+    most = make(PruneMagnitude, MaskParams(model=str(tiny_sd), sparsity=0.75), tmp_path / "most")
+
+    assert 0 < found["flops_kept"] < found["flops"] == again["flops"]
+    saved = [report["flops"] - report["flops_kept"] for report in (found, most)]
+    assert saved[1] == pytest.approx(1.5 * saved[0])
 
 
 def test_a_budget_spent_by_error_prunes_as_much_in_all(
@@ -337,6 +352,17 @@ def test_a_lora_is_refused_and_its_base_named() -> None:
         open_source("tabletop/turbo", Runtime(registry=Registry.load()))
 
     assert caught.value.hint == "Prune 'tabletop'"
+
+
+def test_a_model_without_an_encoder_that_its_family_knows_is_pruned(tmp_path: Path) -> None:
+    own = tiny.save("sd3", tmp_path / "own")
+    index = json.loads((own / "model_index.json").read_text())
+    for name in ("text_encoder_3", "tokenizer_3"):
+        shutil.rmtree(own / name)
+        index[name] = [None, None]
+    (own / "model_index.json").write_text(json.dumps(index))
+
+    assert make(PruneMagnitude, MaskParams(model=str(own)), tmp_path / "slim")["sparsity"] == 0.5
 
 
 def test_a_model_that_diffusers_cannot_load_is_refused(tiny_sd: Path, tmp_path: Path) -> None:

@@ -125,6 +125,8 @@ def test_the_report_counts_what_is_left(family: str, made: Path) -> None:
     assert small["parameters_kept"] == sum(w.numel() for w in state.values()) - buffers
     assert small["parameters_kept"] < small["parameters"] == padded["parameters_kept"]
     assert small["layers"] == padded["layers"]
+    assert 0 < small["flops_kept"] == padded["flops_kept"] < small["flops"]
+    assert all(layer["relative_error"] < layer["magnitude_error"] for layer in small["layers"])
     assert all(0 < layer["relative_error"] < 1 for layer in small["layers"])
 
 

@@ -36,10 +36,12 @@ REPORT_OF_TWO: dict[str, Any] = {
     "target": {"sparsity": 0.375, "losses": {"0.950000": 0.7, "0.375000": 0.04}},
     "alphas": [1.2, 0.8],
     "layers": [
-        layer("attn1.to_q", 10, relative_error=0.01),
-        layer("ff.net.2", 20, relative_error=0.03),
+        layer("attn1.to_q", 10, relative_error=0.01, magnitude_error=0.04),
+        layer("ff.net.2", 20, relative_error=0.03, magnitude_error=0.06),
     ],
     "parameters": 1000,
+    "flops": 4000.0,
+    "flops_kept": 3000.0,
     "targeted_weights": 80,
     "zeros": 30,
     "sparsity": 0.375,
@@ -66,8 +68,9 @@ def test_a_report_is_told_as_facts_and_a_row_for_each_layer(tmp_path: Path) -> N
         "sparsity": "37.50% of 80 weights",
         "target": "5%loss: loss 4.00%",
         "parameters": "1,000",
+        "FLOPs": "4e+03 an evaluation, 75.0% without what is pruned",
         "calibrated with": "2 prompts, 2 evaluations each",
-        "mean error": "2.00% of a layer's output",
+        "mean error": "2.00% of a layer's output, by magnitude 5.00%",
     }
     assert told.rows == [
         ("down.0.attn1.to_q", "4×10", "25.0%", "1.00%", 1),
@@ -83,7 +86,7 @@ def test_what_needs_no_prompts_tells_no_errors(tmp_path: Path) -> None:
     told = shown(written(tmp_path, report))
 
     assert [name for name, _ in told.facts] == [
-        "maker", "model", "pattern", "sparsity", "parameters",
+        "maker", "model", "pattern", "sparsity", "parameters", "FLOPs",
     ]  # fmt: skip
     assert told.rows == [("down.0.attn1.to_q", "4×10", "25.0%", None, 1)]
 

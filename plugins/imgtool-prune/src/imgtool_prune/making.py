@@ -21,7 +21,7 @@ from imgtool_prune.pipeline import denoiser_of, load_pipeline, open_source, skel
 from imgtool_prune.prompting import prompts_of
 from imgtool_prune.pruning import Masks
 from imgtool_prune.removal import Removal
-from imgtool_prune.reporting import summed
+from imgtool_prune.reporting import operations, summed
 from imgtool_prune.target import Goal, read_target
 from imgtool_prune.writing import has_pruned_class, write_layout, write_pruned
 
@@ -88,7 +88,7 @@ def prune_model(
     if taken:
         write_layout(source, result.layout, out_dir)
     report = {"format": 1, "maker": name, "settings": settings, **how, **result.found}
-    report |= summed(denoiser, result.facts, taken)
+    report |= summed(denoiser, result.facts, taken) | operations(pipe, denoiser, work.units, result)
     text = json.dumps(report, sort_keys=True, indent=1) + "\n"
     write_file(out_dir / "prune_report.json", text.encode())
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgtool_prune.architectures import linear_at
+from imgtool_prune.criteria import magnitude_mask
 from imgtool_prune.packages import Solved, named
+from imgtool_prune.statistics import Hessian
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,5 +47,8 @@ class Masking:
             before = [linear_at(denoiser, path).weight.data.float() for path in group]
             with named(group):
                 outcome = self.method.prune(before, gathered, [self.patterns[at] for at in group])
-            for path, weight in zip(group, outcome.weights, strict=True):
-                yield Solved(path, weight, gathered, outcome.facts)
+            for path, old, new in zip(group, before, outcome.weights, strict=True):
+                plain = None
+                if isinstance(gathered, Hessian):
+                    plain = old.masked_fill(magnitude_mask(old, self.patterns[path]), 0)
+                yield Solved(path, new, gathered, outcome.facts, plain)

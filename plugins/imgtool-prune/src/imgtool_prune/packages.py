@@ -74,12 +74,15 @@ class Solved:
     weight : [R, d] float32, of the layer's own shape.
     seen : what was gathered of its input.
     facts : for the report.
+    plain : [R, d] as magnitude or L1 norms leave it, as much pruned and nothing repaired, where a
+        Hessian tells its error.
     """
 
     path: str
     weight: Tensor
     seen: Accumulator | None
     facts: Mapping[str, Any]
+    plain: Tensor | None = None
 
 
 class Gatherer(Protocol):
@@ -163,7 +166,7 @@ class Pruner:
                         "Try --dtype float32",
                     )
                 state[f"{solved.path}.weight"] = new.cpu()
-                record = _record(old.float(), new.float(), solved.seen)
+                record = _record(old.float(), new.float(), solved)
                 where = {"path": solved.path, "block": unit.block, "package": number}
                 records.append({**where, **record, **solved.facts})
         _write(file, state, Facts(self.calibration.alphas, records))
@@ -215,7 +218,8 @@ def _accumulators(
     return found
 
 
-def _record(old: Tensor, new: Tensor, seen: Accumulator | None) -> dict[str, Any]:
+def _record(old: Tensor, new: Tensor, solved: Solved) -> dict[str, Any]:
+    seen = solved.seen
     record: dict[str, Any] = {
         "shape": list(old.shape),
         "weights": old.numel(),
@@ -223,11 +227,14 @@ def _record(old: Tensor, new: Tensor, seen: Accumulator | None) -> dict[str, Any
         "largest": float(new.abs().max()),
     }
     if seen is not None:
-        record["tokens"] = seen.tokens
+        record |= {"tokens": seen.tokens, "weighed_rows": seen.weight}
     if isinstance(seen, Hessian):
         hessian = seen.matrix()
-        error, energy = output_error(old - new, hessian), output_error(old, hessian)
-        record |= {"error": error, "relative_error": error / energy if energy else 0.0}
+        energy = output_error(old, hessian) or 1.0
+        error = output_error(old - new, hessian)
+        record |= {"error": error, "relative_error": error / energy}
+        if solved.plain is not None:
+            record["magnitude_error"] = output_error(old - solved.plain, hessian) / energy
     return record
 
 

@@ -108,7 +108,11 @@ def load_pipeline(source: Source, runtime: Runtime) -> Any:
     import diffusers
 
     _library(source)
-    given: dict[str, Any] = {name: None for name in UNUSED if name in source.index}
+    given: dict[str, Any] = {
+        name: None
+        for name, entry in source.index.items()
+        if name in UNUSED or entry == [None, None]
+    }
     if "safety_checker" in given:
         given["requires_safety_checker"] = False
     try:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from imgtool_prune.architectures import linear_at
 from imgtool_prune.layout import gone
 from imgtool_prune.packages import Solved, named
+from imgtool_prune.removal import L1Removal
+from imgtool_prune.statistics import Hessian
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from imgtool_prune.architectures import Coupling, Unit
     from imgtool_prune.removal import Removal
@@ -59,10 +61,13 @@ class Removing:
         counts = [self.counts[part.owner] for part in coupling.parts]
         with named(coupling.outputs):
             left = self.removal.remove(weights, gathered, coupling.parts, counts)
+        plain: list[Tensor | None] = [None] * len(weights)
+        if all(isinstance(each, Hessian) for each in gathered):
+            plain[:] = L1Removal().remove(weights, gathered, coupling.parts, counts).weights
         lost = {
             part.owner: gone(part, numbers)
             for part, numbers in zip(coupling.parts, left.gone, strict=True)
         }
-        for found in zip(coupling.outputs, left.weights, gathered, left.facts, strict=True):
-            path, weight, accumulator, facts = found
-            yield Solved(path, weight, accumulator, {**facts, "removed": lost})
+        for found in zip(coupling.outputs, left.weights, gathered, left.facts, plain, strict=True):
+            path, weight, accumulator, facts, by_norm = found
+            yield Solved(path, weight, accumulator, {**facts, "removed": lost}, by_norm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from imgtool.api import InputUnreadable, Shown
@@ -63,12 +64,17 @@ def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "parameters", f"{report['parameters']:,}"
     if report.get("parameters_kept", report["parameters"]) != report["parameters"]:
         yield "parameters kept", f"{report['parameters_kept']:,}"
+    if "flops" in report:
+        kept = report["flops_kept"] / report["flops"]
+        yield "FLOPs", f"{report['flops']:.3g} an evaluation, {kept:.1%} without what is pruned"
     if settings.get("prompts"):
         steps = f", {len(report['alphas'])} evaluations each" if report["alphas"] else ""
         yield "calibrated with", f"{len(settings['prompts'])} prompts{steps}"
     errors = [x["relative_error"] for x in report["layers"] if "relative_error" in x]
+    plain = [x["magnitude_error"] for x in report["layers"] if "magnitude_error" in x]
     if errors:
-        yield "mean error", f"{sum(errors) / len(errors):.2%} of a layer's output"
+        by_size = f", by magnitude {mean(plain):.2%}" if plain else ""
+        yield "mean error", f"{mean(errors):.2%} of a layer's output{by_size}"
     for warning in report.get("warnings", ()):
         yield "warning", warning
 
