@@ -2,10 +2,10 @@
 
     python benchmarks/gpu_check.py [--device auto] [--rows 8] [--steps 8] [--only NAME,NAME]
 
-Every family's tiny model, and `tabletop`, samples the same rows in each setting. A line gives time
-and peak memory as ratios to SDPA in float32 on the same device, and how far the latents are from
-those, in standard deviations. What needs CUDA and finds none is listed as not run. Status 1 when a
-setting failed.
+Every family's tiny model, and `tabletop`, dense and with 2:4 weights, samples the same rows in each
+setting. A line gives time and peak memory as ratios to SDPA in float32 on the same device, and how
+far the latents are from those, in standard deviations. What needs CUDA and finds none is listed as
+not run. Status 1 when a setting failed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from imgtool.api import Batch, ImgtoolError, derive_seed, quiet_libraries
 from imgtool.runtime.attention import probe
 from imgtool.runtime.context import Runtime
 from imgtool_generate.stage import Diffusers, Params
+from imgtool_prune.makers import MaskParams, PruneMagnitude
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "imgtool-generate
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to sample. limit_rows : leave memory for about so many rows at once; 0: no limit."""
+    """One way to sample.
+
+    Attributes
+    ----------
+    limit_rows : leave memory for about so many rows at once; 0: no limit.
+    sparse : take sparse kernels; of the model with 2:4 weights alone.
+    """
 
     name: str
     dtype: str = "float32"
@@ -42,6 +49,7 @@ class Setting:
     limit_rows: int = 0
     needs_cuda: bool = True
     tolerance: float = 0.5
+    sparse: bool = False
 
 
 SETTINGS = (
@@ -50,6 +58,8 @@ SETTINGS = (
     Setting("float16 xformers", dtype="float16", attention="xformers"),
     Setting("bfloat16", dtype="bfloat16", needs_cuda=False),
     Setting("bfloat16 xformers", dtype="bfloat16", attention="xformers"),
+    Setting("float16 sparse kernels", dtype="float16", sparse=True),
+    Setting("bfloat16 sparse kernels", dtype="bfloat16", sparse=True),
     Setting("offload model", offload="model", tolerance=0.02),
     Setting("offload sequential", offload="sequential", tolerance=0.02),
     Setting("memory for half the rows", limit_rows=2, tolerance=0.02),
@@ -70,7 +80,9 @@ def sample(model: str, setting: Setting, device: str, rows: int, steps: int) -> 
     import torch
 
     cuda = device.startswith("cuda")
-    params = Params(model=model, steps=steps, offload=setting.offload)
+    params = Params(
+        model=model, steps=steps, offload=setting.offload, sparse_kernels=setting.sparse
+    )
     runtime = Runtime(device=device, dtype=setting.dtype, attention=setting.attention, offline=True)
     stage = Diffusers()
     stage.open(params, runtime.for_stage())
@@ -100,6 +112,7 @@ def sample(model: str, setting: Setting, device: str, rows: int, steps: int) -> 
         stage.close()
 
 
+SPARSE = "tabletop 2:4"
 PEAKS: dict[str, float] = {}
 """Bytes that sampling all rows took in the first setting, by model."""
 
@@ -119,6 +132,8 @@ def lines(
     yield name, "sdpa float32", f"{base.seconds:6.2f} s {base.peak:7.1f} MiB"
     spread = float(base.latents.std())
     for setting in SETTINGS:
+        if setting.sparse and name != SPARSE:
+            continue
         if setting.needs_cuda and not device.startswith("cuda"):
             yield name, setting.name, "not run: needs CUDA"
             continue
@@ -149,6 +164,12 @@ def models(folder: Path, only: list[str]) -> Iterator[tuple[str, str]]:
             yield f"tiny {family}", str(tiny.save(family, folder / family))
     if not only or "tabletop" in only:
         yield "tabletop", "tabletop"
+    if not only or SPARSE in only:
+        pruned = folder / "sparse"
+        pruned.mkdir()
+        how = MaskParams(model="tabletop", pattern="2:4")
+        PruneMagnitude().make(how, {}, pruned, Runtime(device="cpu").for_stage())
+        yield SPARSE, str(pruned)
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ import json
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ImgtoolError, ModelUnusable, UnknownComponent, quiet_libraries
+from imgtool.api import BadParams, ImgtoolError, ModelUnusable, UnknownComponent, quiet_libraries
 from imgtool_generate.classes import TABLE
 
 if TYPE_CHECKING:
@@ -24,13 +24,24 @@ UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 CLASSES = "diffusers-classes"
 
 
-def load_pipeline(ref: str, loras: Sequence[str], offload: str, runtime: Runtime) -> Any:
+def load_pipeline(
+    ref: str,
+    loras: Sequence[str],
+    offload: str,
+    runtime: Runtime,
+    sparse_kernels: bool = False,
+) -> Any:
     """The pipeline of a model, its weights shared with other stages, itself the caller's own.
 
     Raises
     ------
     ModelUnusable : it cannot be loaded, or draws no latents.
+    BadParams : sparse kernels are asked for, and cannot be had.
     """
+    if sparse_kernels:
+        from imgtool_generate.sparse import check_sparse_kernels
+
+        check_sparse_kernels(offload, runtime)
     model = runtime.model(ref, "text-to-image")
     whole = model.whole
     active = [(lora, weight) for lora, weight in map(runtime.lora, loras) if weight]
@@ -38,7 +49,8 @@ def load_pipeline(ref: str, loras: Sequence[str], offload: str, runtime: Runtime
         active.insert(0, (model, 1.0))
     key = (
         "pipeline", model.digest, str(runtime.torch_device), str(runtime.torch_dtype), offload,
-        runtime.attention_backend, tuple((lora.digest, weight) for lora, weight in active),
+        runtime.attention_backend, sparse_kernels,
+        tuple((lora.digest, weight) for lora, weight in active),
     )  # fmt: skip
 
     def load() -> Any:
@@ -49,7 +61,10 @@ def load_pipeline(ref: str, loras: Sequence[str], offload: str, runtime: Runtime
         _add_loras(pipe, [(lora.path, weight) for lora, weight in active])
         if model.base and (model.path / "scheduler").is_dir():
             pipe.scheduler = _scheduler(model.path / "scheduler")
-        return _place(pipe, offload, runtime)
+        _place(pipe, offload, runtime)
+        if sparse_kernels:
+            _take_sparse_kernels(pipe, ref)
+        return pipe
 
     # A pipeline keeps its scheduler's state; the copy has its own, over the same nets.
     return copy.copy(runtime.load_once(key, load))
@@ -218,17 +233,27 @@ def _add_loras(pipe: Any, loras: Sequence[tuple[Path, float]]) -> None:
     pipe.set_adapters(names, [weight for _, weight in loras])
 
 
-def _place(pipe: Any, offload: str, runtime: Runtime) -> Any:
+def _take_sparse_kernels(pipe: Any, ref: str) -> None:
+    from imgtool_generate.sparse import use_sparse_kernels
+
+    nets = [pipe.components.get(name) for name in ("unet", "transformer")]
+    if not sum(use_sparse_kernels(net) for net in nets if net is not None):
+        raise BadParams(
+            f"no layer of {ref!r} is 2:4 sparse, in a shape that sparse kernels take",
+            "imgtool prune.obs --pattern 2:4 makes such a model",
+        )
+
+
+def _place(pipe: Any, offload: str, runtime: Runtime) -> None:
     pipe.set_progress_bar_config(disable=True)
     if runtime.attention_backend == "xformers":
         pipe.enable_xformers_memory_efficient_attention()
     if offload == "none" or runtime.torch_device.type == "cpu":
-        return pipe.to(runtime.torch_device)
-    if offload == "model":
+        pipe.to(runtime.torch_device)
+    elif offload == "model":
         pipe.enable_model_cpu_offload(device=runtime.torch_device)
     else:
         pipe.enable_sequential_cpu_offload(device=runtime.torch_device)
-    return pipe
 
 
 @contextmanager

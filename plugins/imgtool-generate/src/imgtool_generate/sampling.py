@@ -62,7 +62,9 @@ class Sampler:
         ModelUnusable, BadParams : see `Diffusers.open`.
         """
         check_name(params.scheduler)
-        pipe = load_pipeline(params.model, params.lora, params.offload, runtime)
+        pipe = load_pipeline(
+            params.model, params.lora, params.offload, runtime, params.sparse_kernels
+        )
         capability = inspect_pipeline(pipe)
         options = read_options(params.option, capability)
         pipe.scheduler = make_scheduler(params.scheduler, pipe.scheduler)
@@ -112,7 +114,8 @@ class Sampler:
                 latents[at] = array
         import torch
 
-        higher = self.dtype != torch.float32 and self.params.offload == "none"
+        as_loaded = self.params.offload == "none" and not self.params.sparse_kernels
+        higher = self.dtype != torch.float32 and as_loaded
         again = (lambda broken: self._in_float32([rows[at] for at in broken])) if higher else None
         return self.runtime.retry_broken(latents, again)
 

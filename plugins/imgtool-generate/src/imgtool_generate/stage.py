@@ -68,6 +68,9 @@ class Params:
         Help("Keep weights off the device until used."),
         Choices(("none", "model", "sequential")),
     ] = "none"
+    sparse_kernels: Annotated[
+        bool, Help("Run 2:4 weights on sparse tensor cores where faster; CUDA, half precision.")
+    ] = False
 
 
 class Diffusers(Stage[Params]):
