@@ -7,6 +7,11 @@ Discs run from none in the middle of the depth range to the widest at both ends:
 a nearer square. Beside the lens models run a plain gather, whose taps are unfolded at once, and
 layers of a fixed count blurred over the whole picture by Fourier transform. What takes longer than
 the limit, or would need more memory than there is, is said to.
+
+    python benchmarks/defocus.py --series [--size 512] [--rounds 5]
+
+compares a series of four apertures with the same four taken one by one, in one process: median
+processor time of the rounds, by stage and by how wide the widest disc is.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from __future__ import annotations
 import argparse
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -24,17 +30,22 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import pad, unfold
 
+import imgtool
 from imgtool_defocus.aperture import Aperture
 from imgtool_defocus.lens import framed
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
+    from imgtool.engine.python import StageCall
     from imgtool_defocus.lens import LensModel
 
 OURS = ("layered", "scatter", "gather", "trace")
 LAYERS = 32
 OWN = Path(__file__)
+F_NUMBERS = (1.4, 2.8, 5.6, 11.0)
+FOCAL_MM = (24, 85)
 
 
 def unfolded(linear: Tensor, coc: Tensor, aperture: Aperture) -> tuple[Tensor, Tensor]:
@@ -123,6 +134,41 @@ def measured(name: str, size: tuple[int, int], disc: float, limit: int, gib: flo
     return done.stdout if done.returncode == 0 else f"    ended with {done.returncode}"
 
 
+def series(size: tuple[int, int], rounds: int) -> None:
+    """Print a line for each stage and focal length."""
+    torch.set_num_threads(1)
+    light, coc = scene(*size, 1.0)
+    image = light.mul(255).byte().permute(1, 2, 0).numpy()
+    depth = (2.0 / (1.2 - coc)).numpy()
+    for stage in ("defocus.thinlens", "defocus.auto"):
+        for focal_mm in FOCAL_MM:
+            lens = {"focal_length": f"{focal_mm}mm", "force": True}
+            whole = imgtool.stage(stage, f_numbers=F_NUMBERS, **lens)
+            alone = [imgtool.stage(stage, f_number=f_number, **lens) for f_number in F_NUMBERS]
+
+            widest = max(row["defocus"]["widest_coc"] for row in whole(image=image, depth=depth))
+            spent = [
+                (seconds([whole], image, depth), seconds(alone, image, depth))
+                for _ in range(1 + rounds)
+            ][1:]
+            first, second = (statistics.median(some) for some in zip(*spent, strict=True))
+            sys.stdout.write(
+                f"{stage:16} {size[0]}×{size[1]} widest {widest:3.0f} px  series {first:6.3f} s  "
+                f"one by one {second:6.3f} s  {second / first:.2f}×\n"
+            )
+            sys.stdout.flush()
+            for one in (whole, *alone):
+                one.close()
+
+
+def seconds(stages: list[StageCall], image: np.ndarray, depth: np.ndarray) -> float:
+    """Processor time of a picture through each stage."""
+    start = time.process_time()
+    for stage in stages:
+        stage(image=image, depth=depth)
+    return time.process_time() - start
+
+
 def size_of(text: str) -> tuple[int, int]:
     """Width and height of `1024` or `3840x2160`."""
     width, _, height = text.partition("x")
@@ -137,10 +183,15 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=[*OURS, *PLAIN])
     parser.add_argument("--limit", type=int, default=120, help="processor seconds")
     parser.add_argument("--memory", type=float, default=8.0, help="GiB that a plain gather may use")
+    parser.add_argument("--series", action="store_true", help="time series of apertures instead")
+    parser.add_argument("--rounds", type=int, default=5, help="of series")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         measure(given.one, given.size, given.discs[0], given.limit)
+        return
+    if given.series:
+        series(given.size, given.rounds)
         return
     for name in given.models:
         for disc in given.discs:

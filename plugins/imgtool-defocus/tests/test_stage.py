@@ -205,6 +205,8 @@ def test_a_kind_given_counts_and_one_unknown_fails(registry: Registry) -> None:
     ({"rack": "1m..2m"}, "--rack: '1m..2m' is no rack"),
     ({"rack": "4cm..2m:3"}, "--rack 4cm..2m:3 begins nearer than the focal length"),
     ({"rack": "1m..2m:3", "f_numbers": (2.0,)}, "two series"),
+    ({"strength": 20.0, "f_number": 2.0}, "two apertures"),
+    ({"strength": 20.0, "f_numbers": (2.0, 4.0)}, "two apertures"),
 ])  # fmt: skip
 def test_values_that_mean_nothing_are_refused_before_anything_runs(
     registry: Registry, params: dict[str, str], reason: str
@@ -375,3 +377,23 @@ def test_a_picture_of_sixteen_bits_leaves_the_command_in_sixteen(
     assert Path("out.png").read_bytes()[24] == 16
     with Image.open("out.png") as shown:
         assert shown.size == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("focal_length", ["35mm", "85mm"])
+def test_a_strength_is_the_widest_disc_whatever_the_lens(
+    registry: Registry, focal_length: str
+) -> None:
+    stage = opened(registry, strength=200.0, focus_at="1m", focal_length=focal_length)
+    made = stage.process(batch(halves()))
+    (exif,) = made.arrays("exif")
+
+    assert facts(made)["widest_coc"] == pytest.approx(200.0 * WIDTH / 1024, rel=1e-6)
+    assert facts(made)["from"]["f_number"] == "strength"
+    assert taken_with(exif.tobytes()).f_number == pytest.approx(facts(made)["f_number"], rel=1e-4)
+
+
+def test_a_strength_of_what_is_equally_far_fails(registry: Registry) -> None:
+    flat = np.full((HEIGHT, WIDTH), 2.0, dtype=np.float32)
+    made = opened(registry, strength=20.0).process(batch(flat))
+
+    assert "equally far" in made.failures["0"].reason

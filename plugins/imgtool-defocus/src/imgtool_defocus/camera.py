@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FOCAL_MM, F_NUMBER = 50.0, 2.8
-GIVEN, TOLD, DEFAULT = "given", "exif", "default"
+GIVEN, TOLD, DEFAULT, STRENGTH = "given", "exif", "default", "strength"
 ASPECT = (3, 2)
 """Of a picture that is not there yet."""
 
@@ -41,6 +41,8 @@ def camera_of(
     near_m, far_m = _read("near", metres_of, params.near), _read("far", metres_of, params.far)
     if not near_m < far_m:
         raise BadParams(f"--near {params.near} is not nearer than --far {params.far}")
+    if params.strength is not None and (params.f_numbers or params.f_number is not None):
+        raise BadParams("--strength and an f-number are two apertures", "Give one of them")
     given_mm = None
     if params.focal_length:
         given_mm = 1000.0 * _read("focal-length", _focal_m, params.focal_length)
@@ -56,6 +58,7 @@ def camera_of(
     camera = Camera(
         focal_mm=focal_mm,
         f_number=f_number,
+        strength=params.strength,
         focus_m=math.inf,
         sensor_mm=sensor_mm,
         near_m=near_m,
@@ -65,6 +68,7 @@ def camera_of(
         highlight_boost=params.highlight_boost,
         aperture=Aperture(params.blades, params.blade_rotation, params.blade_curvature),
     )
+    f_from = f_from if params.strength is None else STRENGTH
     return camera, {"focal_mm": focal_from, "f_number": f_from, "sensor_mm": sensor_from}
 
 
@@ -76,6 +80,8 @@ def focuses_of(params: ThinLensParams, focal_mm: float) -> list[Focus]:
     BadParams : they mean nothing, are nearer than the focal length, or ask for two series.
     """
     focus = _read("focus-at", focus_of, params.focus_at)
+    if params.focus_on and (focus != Focus() or params.rack):
+        raise BadParams("--focus-on and --focus-at or --rack are two focuses", "Give one of them")
     if focus.metres is not None and focus.metres * 1000.0 <= focal_mm:
         raise BadParams(
             f"--focus-at {params.focus_at} is nearer than the focal length, {focal_mm:g} mm",

@@ -60,6 +60,14 @@ class LensParams:
     f_numbers: Annotated[
         tuple[float, ...], Help("F-numbers of a series: a picture for each."), Bounds(0.5, 128)
     ] = ()
+    strength: Annotated[
+        float | None,
+        Help(
+            "Instead of an f-number: blur of the farthest thing with the focus on the nearest, "
+            "in pixels of a picture 1024 wide."
+        ),
+        Bounds(0.01, 4096),
+    ] = None
     focal_length: Annotated[
         str, Help("Focal length, such as 85mm; empty: that of the EXIF, else 50mm.")
     ] = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WIDE = 0.25
 """Discs wider than this share of the picture's width are more likely a slip than a wish."""
+REFERENCE = 1024
+"""Width of the picture, in pixels, that strengths are of."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Camera:
 
     Attributes
     ----------
+    strength : disc of the farthest thing with the focus on the nearest, pixels of a picture
+        `REFERENCE` wide; it then sets the f-number. None: `f_number` is the f-number.
     focus_m : distance in focus, metres.
     sensor_mm : long and short side; the long one lies along the long side of the picture.
     near_m, far_m : ends of maps that are not in metres.
@@ -37,6 +41,7 @@ class Camera:
 
     focal_mm: float
     f_number: float
+    strength: float | None
     focus_m: float
     sensor_mm: tuple[float, float]
     near_m: float
@@ -63,6 +68,12 @@ class Scene:
     kind: str
     filled: float
     alpha: Tensor | None = None
+
+    @cached_property
+    def span(self) -> float:
+        """From the farthest to the nearest thing, 1/m, without the ends of `robust_range`."""
+        far, near = depths.robust_range(1.0 / self.depth)
+        return near - far
 
     @cached_property
     def light(self) -> Tensor:
@@ -116,13 +127,16 @@ def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
 
     Raises
     ------
-    ValueError : the focus is too near, or discs are wider than `WIDE`.
+    ValueError : the focus is too near, discs are wider than `WIDE`, or there is a strength and all
+        is equally far.
     """
     depth = scene.depth
     height, width = depth.shape
     long, short = camera.sensor_mm
     sensor_mm = long if width >= height else short
     lens = Lens(camera.focal_mm, camera.f_number, camera.focus_m, sensor_mm)
+    if camera.strength is not None:
+        lens = _strong(lens, camera.strength, scene)
     coc, clamped = _cut(circle_of_confusion(depth, lens, width), camera.most_coc)
     widest = float(coc.abs().max())
     if widest > WIDE * width and not camera.is_forced:
@@ -150,6 +164,14 @@ def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
     else:
         shown, alpha = blur_transparent(model, scene.light, scene.alpha, *optics)
     return Exposure(lens, shown, coc, alpha, clamped, facts)
+
+
+def _strong(lens: Lens, strength: float, scene: Scene) -> Lens:
+    """`lens` at the f-number that gives a strength."""
+    if not scene.span:
+        raise ValueError("all of the depth is equally far: --strength has nothing to blur")
+    wanted = strength / REFERENCE / scene.span
+    return replace(lens, f_number=lens.f_number * lens.strength(1) / wanted)
 
 
 def _cut(coc: Tensor, most: float | None) -> tuple[Tensor, float]:

@@ -198,3 +198,37 @@ def _bounded() -> Any:
 
     marks = [("[BOS]", 1), ("[EOS]", 2)]
     return processors.TemplateProcessing(single="[BOS] $A [EOS]", special_tokens=marks)
+
+
+def save_finder(name: str, folder: Path) -> Path:
+    """Save a finder of what is named, `clip` or `clipseg`; equal every time."""
+    from tokenizers import Tokenizer, models
+    from transformers import (
+        CLIPConfig,
+        CLIPModel,
+        CLIPSegConfig,
+        CLIPSegForImageSegmentation,
+        PreTrainedTokenizerFast,
+    )
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+    torch.manual_seed(3)
+    tower = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
+    text = tower | {"vocab_size": 6, "num_hidden_layers": 1, "max_position_embeddings": 8,
+                    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
+    vision = tower | {"num_hidden_layers": 2, "image_size": EDGE, "patch_size": 8}
+    shape: dict[str, Any] = {"text_config": text, "vision_config": vision, "projection_dim": 16}
+    if name == "clip":
+        CLIPModel(CLIPConfig(**shape)).save_pretrained(folder)
+    else:
+        decoder = {"extract_layers": [0, 1], "reduce_dim": 8, "decoder_num_attention_heads": 2,
+                   "decoder_intermediate_size": 16}  # fmt: skip
+        CLIPSegForImageSegmentation(CLIPSegConfig(**shape, **decoder)).eval().save_pretrained(
+            folder
+        )
+    words = {"[PAD]": 0, "[BOS]": 1, "[EOS]": 2, "[UNK]": 3, "red": 4, "cube": 5}
+    core = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))  # noqa: S106 - no password
+    core.post_processor = _bounded()
+    PreTrainedTokenizerFast(tokenizer_object=core, **MARKS).save_pretrained(folder)
+    ViTImageProcessorPil(size=SIZE).save_pretrained(folder)
+    return folder
