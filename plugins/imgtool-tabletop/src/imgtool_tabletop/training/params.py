@@ -98,9 +98,7 @@ class VaeParams(ModelParams):
 
     teacher: Annotated[
         str,
-        Help(
-            "Learn the latents of the autoencoder in this folder; 'shipped' means our own."
-        ),
+        Help("Learn the latents of the autoencoder in this folder; 'shipped' means our own."),
     ] = ""
 
 
