@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,10 +55,9 @@ class Figures:
         known = self.known[name]
         return torch.tensor([v for seed in self.seeds for v in known[seed][what]]).double()
 
-    def layer_error(self, name: str) -> float:
-        """Mean over seeds."""
-        found = [self.known[name][seed]["layer_error"] for seed in self.seeds]
-        return float(sum(found) / len(found))
+    def mean(self, name: str, what: str) -> float:
+        """Of one number a seed."""
+        return mean(self.known[name][seed].get(what, 0.0) for seed in self.seeds)
 
 
 def interval(values: Tensor, draws: int = 2000) -> tuple[float, float, float]:
@@ -70,8 +70,10 @@ def interval(values: Tensor, draws: int = 2000) -> tuple[float, float, float]:
 
 def table(found: Figures, asked: Asked) -> Iterator[str]:
     """Lines: the dense model, and each criterion by itself and against `obs`."""
-    yield _line("", "paired error", "above obs", "right", "right - obs", "layer error")
-    yield _line("dense", "", "", SHARE.format(*interval(found.values("dense", "right"))), "", "")
+    width = max(len(f"{pattern} {method}") for pattern in asked for method in asked[pattern])
+    right = SHARE.format(*interval(found.values("dense", "right")))
+    yield _line(width, "", "paired error", "above obs", "right", "right - obs", "layer error")
+    yield _line(width, "dense", "", "", right, "", "")
     for pattern, methods in asked.items():
         for method in methods:
             name, compared = f"{pattern} {method}", ["", ""]
@@ -82,8 +84,10 @@ def table(found: Figures, asked: Asked) -> Iterator[str]:
                 ]
             error = ERROR.format(*interval(found.values(name, "errors")))
             right = SHARE.format(*interval(found.values(name, "right")))
-            layers = f"{found.layer_error(name):.4f}"
-            yield _line(name, error, compared[0], right, compared[1], layers)
+            layers = f"{found.mean(name, 'layer_error'):.4f}"
+            if seconds := found.mean(name, "seconds"):
+                layers += f"  {seconds:.0f} s"
+            yield _line(width, name, error, compared[0], right, compared[1], layers)
 
 
 def _above_reference(found: Figures, pattern: str, method: str, what: str) -> Tensor:
@@ -92,8 +96,8 @@ def _above_reference(found: Figures, pattern: str, method: str, what: str) -> Te
     return found.values(f"{pattern} {method}", what) - first
 
 
-def _line(*cells: str) -> str:
-    widths = (21, 20, 24, 15, 18, 0)
+def _line(width: int, *cells: str) -> str:
+    widths = (width, 20, 23, 14, 18, 0)
     return " ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
