@@ -10,8 +10,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ModelUnusable, quiet_libraries
-from imgtool_generate.loading import explained, load_pipeline, model_index
+from imgtool.api import ModelUnusable, loading
+from imgtool_generate.loading import load_pipeline, model_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,11 +81,10 @@ def load_text_encoder(runtime: Runtime, ref: str) -> TextEncoder:
     key = ("text-encoder", model.digest, str(runtime.torch_device), str(runtime.torch_dtype))
 
     def load() -> TextEncoder:
-        quiet_libraries("transformers", "diffusers")
-        from transformers import AutoTokenizer
-        from transformers.models.clip.modeling_clip import CLIPTextModel
+        with loading(ref, "transformers", "diffusers"):
+            from transformers import AutoTokenizer
+            from transformers.models.clip.modeling_clip import CLIPTextModel
 
-        with explained(ref):
             tokenizer = AutoTokenizer.from_pretrained(
                 model.path / "tokenizer", local_files_only=True, trust_remote_code=False
             )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import BadParams, ImgtoolError, ModelUnusable, UnknownComponent, quiet_libraries
+from imgtool.api import BadParams, ModelUnusable, UnknownComponent, loading, quiet_libraries
 from imgtool_generate.classes import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -103,7 +103,7 @@ def _shared_vae(folder: Path, runtime: Runtime, dtype: torch.dtype) -> Any:
         if library != "diffusers" or not hasattr(diffusers, name):
             raise ModelUnusable(f"{str(folder)!r}: autoencoder {name!r} is not one of diffusers")
         cls = getattr(diffusers, name)
-        with explained(str(folder)):
+        with loading(folder):
             vae = cls.from_pretrained(
                 folder, subfolder="vae", dtype=dtype, use_safetensors=True,
                 local_files_only=True,
@@ -126,7 +126,7 @@ def _from_folder(folder: Path, runtime: Runtime, share_vae: bool) -> Any:
     # Offloading moves its nets about, which a decoder that shares one would not survive.
     if index.get("vae") and share_vae:
         given["vae"] = _shared_vae(folder, runtime, runtime.torch_dtype)
-    with explained(str(folder)):
+    with loading(folder):
         return cls.from_pretrained(
             folder, dtype=runtime.torch_dtype, use_safetensors=True, local_files_only=True,
             trust_remote_code=False, **given,
@@ -189,7 +189,7 @@ def _from_single_file(path: Path, runtime: Runtime) -> Any:
         raise ModelUnusable(f"{str(path)!r}: checkpoints of kind {kind!r} are not known here")
     config = path.with_suffix("")
     given = {"config": str(config)} if config.is_dir() else {}
-    with explained(str(path)):
+    with loading(path):
         return getattr(diffusers, name).from_single_file(
             str(path), dtype=runtime.torch_dtype, local_files_only=runtime.offline, **given
         )
@@ -199,7 +199,7 @@ def _scheduler(folder: Path) -> Any:
     """The scheduler that a folder of its own describes."""
     import diffusers
 
-    with explained(str(folder)):
+    with loading(folder):
         config = json.loads((folder / "scheduler_config.json").read_text(encoding="utf-8"))
         name = str(config["_class_name"])
         if not name.endswith("Scheduler") or not hasattr(diffusers, name):
@@ -224,7 +224,7 @@ def _add_loras(pipe: Any, loras: Sequence[tuple[Path, float]]) -> None:
         raise ModelUnusable(f"{type(pipe).__name__} takes no LoRA")
     names = [f"lora{index}" for index in range(len(loras))]
     for name, (path, _) in zip(names, loras, strict=True):
-        with explained(str(path)):
+        with loading(path):
             folder, file = (path, None) if path.is_dir() else (path.parent, path.name)
             pipe.load_lora_weights(
                 str(folder), weight_name=file, adapter_name=name, use_safetensors=True,
@@ -254,20 +254,3 @@ def _place(pipe: Any, offload: str, runtime: Runtime) -> None:
         pipe.enable_model_cpu_offload(device=runtime.torch_device)
     else:
         pipe.enable_sequential_cpu_offload(device=runtime.torch_device)
-
-
-@contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn what the libraries raise while loading into one error that names the model.
-
-    Raises
-    ------
-    ModelUnusable : with the first line of what was raised.
-    """
-    try:
-        yield
-    except ImgtoolError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as err:
-        text = (str(err).strip() or type(err).__name__).splitlines()[0]
-        raise ModelUnusable(f"{what!r} cannot be loaded: {text}") from err
