@@ -7,6 +7,7 @@ the sparse one stays where it is faster and gives what the dense one gives, up t
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,13 @@ ROWS, COLUMNS = 32, 64
 WARM_UPS, REPEATS = 3, 20
 # In units of the last place, of the whole output: both kernels add in float32, and round.
 TOLERANCE = 4
+
+
+def compressed(weight: Tensor) -> Tensor:
+    """A 2:4 weight in the form that CUDA's sparse kernels take."""
+    message = "The PyTorch API of SparseSemiStructuredTensor is in prototype"
+    warnings.filterwarnings("ignore", message=message)
+    return torch.sparse.to_sparse_semi_structured(weight)
 
 
 def device_seconds(call: Callable[[], Tensor]) -> float:
@@ -53,7 +61,7 @@ class Kernels:
     seconds : how long a call takes.
     """
 
-    compress: Callable[[Tensor], Tensor] = torch.sparse.to_sparse_semi_structured
+    compress: Callable[[Tensor], Tensor] = compressed
     seconds: Callable[[Callable[[], Tensor]], float] = device_seconds
 
     def choose(self, layer: nn.Linear, x: Tensor) -> bool:
