@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+LIBRARY_ERRORS = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError,
+)  # fmt: skip
+"""What libraries raise for folders that hold something else than they look for."""
+
 
 def quiet_libraries(*names: str) -> None:
     """Import `transformers`, `diffusers` or both without their bars and advice, now and later.
@@ -44,6 +49,6 @@ def loading(model: str | Path, *libraries: str) -> Iterator[None]:
         yield
     except ImgtoolError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as err:
+    except LIBRARY_ERRORS as err:
         text = (str(err).strip() or type(err).__name__).splitlines()[0]
         raise ModelUnusable(f"{str(model)!r} cannot be loaded: {text}") from err

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ModelUnusable, quiet_libraries
+from imgtool.api import ModelUnusable, loading, quiet_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 COMPACT = "imgtool_prune.compact"
 DENOISERS = ("unet", "transformer")
-UNLOADABLE = (OSError, ValueError, KeyError, AttributeError, RuntimeError, ImportError)
 # They judge decoded pictures; calibration decodes none.
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 
@@ -82,17 +81,14 @@ def skeleton(source: Source) -> nn.Module:
     ------
     ModelUnusable : diffusers does not know its class, or its config.
     """
-    quiet_libraries("diffusers")
-    import torch
+    with loading(source.folder, "diffusers"):
+        import torch
 
-    try:
         family: Any = getattr(_library(source), source.denoiser_class)
         with torch.device("meta"):
             net: nn.Module = family.from_config(
                 family.load_config(source.folder / source.denoiser, local_files_only=True)
             )
-    except UNLOADABLE as err:
-        raise _unloadable(source.folder, err) from err
     return net
 
 
@@ -115,13 +111,11 @@ def load_pipeline(source: Source, runtime: Runtime) -> Any:
     }
     if "safety_checker" in given:
         given["requires_safety_checker"] = False
-    try:
+    with loading(source.folder):
         pipe = getattr(diffusers, source.pipeline_class).from_pretrained(
             source.folder, dtype=runtime.torch_dtype, use_safetensors=True,
             local_files_only=True, **given,
         )  # fmt: skip
-    except UNLOADABLE as err:
-        raise _unloadable(source.folder, err) from err
     pipe.set_progress_bar_config(disable=True)
     remember_prompts(pipe)
     return pipe.to(device)
@@ -130,11 +124,6 @@ def load_pipeline(source: Source, runtime: Runtime) -> Any:
 def _library(source: Source) -> Any:
     """Where the denoiser's class is; diffusers finds in our module only what is imported."""
     return importlib.import_module(COMPACT if source.library == COMPACT else "diffusers")
-
-
-def _unloadable(folder: Path, err: Exception) -> ModelUnusable:
-    text = (str(err).strip() or type(err).__name__).splitlines()[0]
-    return ModelUnusable(f"{str(folder)!r} cannot be loaded: {text}")
 
 
 def denoiser_of(pipe: Any, source: Source) -> nn.Module:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ModelUnusable
+from imgtool.api import ModelUnusable, loading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,17 +31,17 @@ def load_checkpoint(path: Path) -> Any:
     from safetensors.torch import load_file
 
     weights = load_file(path)
-    try:
-        found = spandrel.ModelLoader("cpu").load_from_state_dict(weights)
-    except spandrel.UnsupportedModelError:
-        names = ", ".join(sorted(weights)[:3])
-        raise ModelUnusable(
-            f"{str(path)!r} is of no architecture that spandrel {spandrel.__version__} knows",
-            f"It holds {len(weights)} tensors: {names}…",
-        ) from None
-    except (KeyError, RuntimeError, ValueError, AssertionError) as err:
-        reason = (str(err).strip() or type(err).__name__).splitlines()[0]
-        raise ModelUnusable(f"{str(path)!r} cannot be loaded: {reason}") from err
+    with loading(path):
+        try:
+            found = spandrel.ModelLoader("cpu").load_from_state_dict(weights)
+        except spandrel.UnsupportedModelError:
+            names = ", ".join(sorted(weights)[:3])
+            raise ModelUnusable(
+                f"{str(path)!r} is of no architecture that spandrel {spandrel.__version__} knows",
+                f"It holds {len(weights)} tensors: {names}…",
+            ) from None
+        except AssertionError as err:  # some architectures check shapes so
+            raise ValueError(*err.args) from err
     _check(found, path, spandrel)
     return found
 

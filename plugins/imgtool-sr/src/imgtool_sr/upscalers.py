@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ModelUnusable, quiet_libraries
+from imgtool.api import ModelUnusable, loading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,17 +115,13 @@ def load_upscaler(folder: Path, runtime: Runtime) -> Upscaler:
             f"{str(folder)!r} is a {name or 'folder of no pipeline'}, which does not enlarge",
             f"Pipelines that do: {', '.join(SCALES)}",
         )
-    quiet_libraries("transformers", "diffusers")
-    import diffusers
+    with loading(folder, "transformers", "diffusers"):
+        import diffusers
 
-    try:
         pipe = getattr(diffusers, name).from_pretrained(
             folder, dtype=runtime.torch_dtype, use_safetensors=True, local_files_only=True,
             trust_remote_code=False,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as err:
-        reason = (str(err).strip() or type(err).__name__).splitlines()[0]
-        raise ModelUnusable(f"{str(folder)!r} cannot be loaded: {reason}") from err
     pipe.set_progress_bar_config(disable=True)
     if runtime.attention_backend == "xformers":
         pipe.enable_xformers_memory_efficient_attention()
