@@ -249,6 +249,23 @@ def test_a_model_may_bring_captions_and_say_how_it_is_run(tiny_sd: Path, tmp_pat
     assert len(report["alphas"]) == 3
 
 
+def test_what_was_measured_of_the_dense_model_is_not_said_of_the_pruned_one(
+    tiny_sd: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(tiny_sd, own)
+    (own / "figures.json").write_text('{"right": 0.9}')
+    (own / "README.md").write_text("---\nlicense: mit\n---\n# Own\n\n90 % right.\n")
+    make(PruneMagnitude, MaskParams(model=str(own)), tmp_path / "slim")
+    make(PruneMagnitude, MaskParams(model=str(tmp_path / "slim")), tmp_path / "again")
+    cards = [(tmp_path / name / "README.md").read_text() for name in ("slim", "again")]
+
+    assert not (tmp_path / "slim" / "figures.json").exists()
+    assert cards[0].startswith("---\nlicense: mit\n---\n> **Pruned.** What follows is said of")
+    assert cards[0].endswith("# Own\n\n90 % right.\n")
+    assert cards[1] == cards[0]
+
+
 def test_weights_in_several_files_are_pruned_in_each(tiny_sd: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     shutil.copytree(tiny_sd, own)

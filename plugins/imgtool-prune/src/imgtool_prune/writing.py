@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from imgtool_prune.pipeline import Source
 
 PREFIX = "Pruned"
+NOTE = b"""> **Pruned.** What follows is said of the model before. `prune_report.json` says what was
+> done to it.
+
+"""
 
 
 def write_pruned(
@@ -28,7 +33,8 @@ def write_pruned(
 ) -> None:
     """Copy the pipeline into the empty `folder`, with `weights` in place of the denoiser's own.
 
-    Everything else stays as it is, to the byte; so does a file of which no weight changes.
+    Everything else stays as it is, to the byte; so does a file of which no weight changes. But for
+    what was measured of the dense model: the copy has no `figures.json`, and its card says so.
 
     Parameters
     ----------
@@ -36,8 +42,21 @@ def write_pruned(
     cuts : what stays of layers, by path; of all others everything.
     """
     shutil.copytree(source.folder, folder, copy_function=_copy, dirs_exist_ok=True)
+    (folder / "figures.json").unlink(missing_ok=True)
+    card = folder / "README.md"
+    if card.is_file():
+        write_file(card, _noted(card.read_bytes()))
     for file in sorted((folder / source.denoiser).glob("*.safetensors")):
         _replace(file, weights, cuts)
+
+
+def _noted(card: bytes) -> bytes:
+    """A model card that begins, after its metadata, with `NOTE`."""
+    if NOTE in card:
+        return card
+    metadata = re.match(rb"---\n.*?\n---\n", card, re.DOTALL)
+    begin = metadata.end() if metadata else 0
+    return card[:begin] + NOTE + card[begin:]
 
 
 def has_pruned_class(source: Source) -> bool:
