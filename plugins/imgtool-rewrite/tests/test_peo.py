@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -10,10 +12,13 @@ import torch
 
 from imgtool.api import BadParams, Batch, ModelUnusable
 from imgtool_rewrite.peo.stage import Peo, PeoParams
+from imgtool_rewrite.peo.studio import RowProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from imgtool_rewrite.peo.studio import Studio
 
     Open = Callable[..., Any]
 
@@ -84,6 +89,36 @@ def test_turbo_climbs_and_generate_draws_what_was_scored(opened: Open, tmp_path:
             other.close()
 
 
+def doubled(studio: Studio) -> Studio:
+    """The same with nets of its own in float64."""
+    painter, encoder = copy.copy(studio.painter), copy.copy(studio.encoder)
+    sampler = painter.sampler = copy.copy(painter.sampler)
+    decoder = painter.decoder = copy.copy(painter.decoder)
+    sampler.pipe, sampler.dtype = copy.copy(sampler.pipe), torch.float64
+    sampler.pipe.unet = copy.deepcopy(sampler.pipe.unet).double()
+    decoder.vae = copy.deepcopy(decoder.vae).double()
+    encoder = replace(encoder, model=copy.deepcopy(encoder.model).double())
+    return replace(studio, painter=painter, encoder=encoder)
+
+
+@pytest.mark.parametrize("keep", ["eos-cos", "full"])
+def test_gradient_of_the_objective_is_that_of_finite_differences(
+    keep: Literal["eos-cos", "full"], opened: Open
+) -> None:
+    studio = doubled(opened(Peo, PeoParams(steps=2, keep=keep, preservation=2.0)).studio)
+    problem = RowProblem.of(studio, next(iter(rows(["a red cube left of a blue sphere"]))))
+    problem.start = tuple(value.double() for value in problem.start)
+    random = torch.Generator().manual_seed(1)
+    noises = torch.randn(2, *problem.start[0].shape, generator=random, dtype=torch.float64)
+    at, v, h = problem.start[0] + 0.02 * noises[0], noises[1], 1e-5
+    _, (g,) = problem.gradient((at.requires_grad_(),))
+    ends = [problem.value((at.detach() + sign * h * v,)) for sign in (1, -1)]
+    slope = float((g * v).sum())
+    assert abs(slope) > 1e-3
+    found = (ends[0].objective - ends[1].objective) / (2 * h)
+    assert found == pytest.approx(slope, rel=1e-4)
+
+
 def test_no_head_is_opened_for_a_term_without_weight(opened: Open) -> None:
     stage = opened(Peo, PeoParams(aesthetic=0.0, head="nowhere", steps=1, iterations=1))
     assert "aesthetic" not in entry(stage.process(rows(["a red cube"])))["scores"]
@@ -112,8 +147,6 @@ def test_only_words_move_where_that_is_asked(opened: Open) -> None:
 
 
 def test_search_without_gradient_moves_the_words_alone(opened: Open) -> None:
-    from imgtool_rewrite.peo.studio import RowProblem
-
     stage = opened(Peo, PeoParams(aesthetic=0.0, optimiser="sep-cmaes", steps=1))
     worded, empty = (RowProblem.of(stage.studio, row) for row in rows(["a red cube", ""]))
     assert worded.free[0].flatten().nonzero().flatten().tolist() == [1, 2, 3]

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
     from imgtool.api import Row
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+# Sixty updates take many minutes of a core that is shared.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.filterwarnings("ignore"),
+]
 PAYS, WORDS = "red", [f"word{at}" for at in range(11)]
 MOST = 24
 LENGTH = "completions/mean_length"
@@ -63,7 +68,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def test_plans_get_shorter_and_keep_what_pays(tmp_path: Path) -> None:
-    pytest.importorskip("trl")
+    pytest.importorskip("trl", reason="the extra `train` of imgtool-rewrite brings trl")
     rows = list(Batch(("0", "1"), {"prompt": ["a", "the"], "seed": [1, 1]}))
     asking = Asking(most_tokens=MOST, penalty=Penalty(0.5, MOST, "linear", gate=0.5))
     hits = Hits()

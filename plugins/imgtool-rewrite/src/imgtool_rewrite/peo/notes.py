@@ -29,7 +29,8 @@ def packed(state: Any) -> bytes:
 
     text = json.dumps(plain(state)).encode()
     tensors[PLAIN] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
-    return save(tensors)
+    data: bytes = save(tensors)
+    return data
 
 
 def unpacked(data: bytes, device: torch.device | str = "cpu") -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from imgtool.api import loading
 from imgtool_tabletop.agent.statements import EXACTLY, HOW_MANY, read
 from imgtool_tabletop.captions.grammar import with_article
 from imgtool_tabletop.captions.words import NUMBERS
@@ -96,15 +97,22 @@ class Vlm:
 
     @classmethod
     def load(cls, folder: Path, name: str, device: Any) -> Vlm:
-        """The model of a folder that `train tabletop/vlm` wrote."""
+        """The model of a folder that `train tabletop/vlm` wrote.
+
+        Raises
+        ------
+        ModelUnusable : the folder holds another model.
+        """
         import torch
-        from transformers import CLIPTokenizer, LlavaForConditionalGeneration
 
         settings: dict[str, Any] = {"local_files_only": True}
-        model = LlavaForConditionalGeneration.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, **settings
-        )
-        tokenizer = CLIPTokenizer.from_pretrained(folder, padding_side="left", **settings)
+        with loading(name, "transformers"):
+            from transformers import CLIPTokenizer, LlavaForConditionalGeneration
+
+            model = LlavaForConditionalGeneration.from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, **settings
+            )
+            tokenizer = CLIPTokenizer.from_pretrained(folder, padding_side="left", **settings)
         return cls(model.to(device).eval(), tokenizer, name)
 
     def caption(self, image: np.ndarray) -> str:
