@@ -101,6 +101,7 @@ def test_a_pruned_model_is_the_same_folder_with_half_of_its_layers_zero(
     assert changed == {f"{layer['path']}.weight" for layer in report["layers"]}
     assert all((new[name] == 0).float().mean() == 0.5 for name in changed)
     assert report["sparsity"] == 0.5
+    assert report["versions"].keys() == {"diffusers", "torch"}
     assert report["zeros"] == sum(int((new[name] == 0).sum()) for name in changed)
     if pattern == "2:4":
         groups = [new[name].unflatten(1, (-1, 4)) for name in changed]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from imgtool.api import BadParams, write_file
@@ -87,7 +88,9 @@ def prune_model(
     write_pruned(source, result.weights, taken, out_dir)
     if taken:
         write_layout(source, result.layout, out_dir)
-    report = {"format": 1, "maker": name, "settings": settings, **how, **result.found}
+    versions = {library: version(library) for library in ("diffusers", "torch")}
+    report = {"format": 1, "maker": name, "settings": settings, **how, "versions": versions}
+    report |= result.found
     report |= summed(denoiser, result.facts, taken) | operations(pipe, denoiser, work.units, result)
     text = json.dumps(report, sort_keys=True, indent=1) + "\n"
     write_file(out_dir / "prune_report.json", text.encode())
