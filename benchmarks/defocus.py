@@ -10,8 +10,8 @@ the limit, or would need more memory than there is, is said to.
 
     python benchmarks/defocus.py --series [--size 512] [--rounds 5]
 
-compares a series of four apertures with the same four taken one by one, in one process: median
-processor time of the rounds, by stage and by how wide the widest disc is.
+compares a series of four apertures with the same four taken one by one, and with the widest of them
+alone, in one process: median processor time of the rounds, by stage and by the widest disc.
 """
 
 from __future__ import annotations
@@ -147,18 +147,16 @@ def series(size: tuple[int, int], rounds: int) -> None:
             alone = [imgtool.stage(stage, f_number=f_number, **lens) for f_number in F_NUMBERS]
 
             widest = max(row["defocus"]["widest_coc"] for row in whole(image=image, depth=depth))
-            spent = [
-                (seconds([whole], image, depth), seconds(alone, image, depth))
-                for _ in range(1 + rounds)
-            ][1:]
-            first, second = (statistics.median(some) for some in zip(*spent, strict=True))
+            each = [whole], alone, alone[:1]
+            spent = [[seconds(some, image, depth) for some in each] for _ in range(1 + rounds)]
+            together, apart, one = map(statistics.median, zip(*spent[1:], strict=True))
             sys.stdout.write(
-                f"{stage:16} {size[0]}×{size[1]} widest {widest:3.0f} px  series {first:6.3f} s  "
-                f"one by one {second:6.3f} s  {second / first:.2f}×\n"
+                f"{stage:16} {size[0]}×{size[1]} widest {widest:3.0f} px  "
+                f"series {together:6.3f} s  one by one {apart:6.3f} s  widest alone {one:6.3f} s\n"
             )
             sys.stdout.flush()
-            for one in (whole, *alone):
-                one.close()
+            for opened in (whole, *alone):
+                opened.close()
 
 
 def seconds(stages: list[StageCall], image: np.ndarray, depth: np.ndarray) -> float:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from planes import CENTRE, EDGE, Planes, pixels, psnr
+from planes import CENTRE, EDGE, SIZE, Planes, back, front, pixels, psnr
+from torch.nn.functional import avg_pool2d
 
 from imgtool_defocus import gather, layered, scatter, trace
 from imgtool_defocus.aperture import Aperture
@@ -194,10 +195,10 @@ def test_a_triangle_lens_makes_triangles_of_lights(model: LensModel, within: flo
         assert float((shown - expected).abs().sum()) <= within
 
 
-def focus_loss(focus: Tensor, sharp: Tensor, floor_px: float = 0.0) -> Tensor:
-    """How far a textured plane at 2 m is from sharp; 50 mm, f/1.8, 1024 pixels across."""
+def focus_loss(focus: Tensor, sharp: Tensor, floor_px: float = 0.0, width: int = 1024) -> Tensor:
+    """How far a textured plane at 2 m is from sharp; 50 mm, f/1.8, pixels across `width`."""
     distance_mm = 50.0 * focus * 1000.0 / (focus * 1000.0 - 50.0)
-    strength = 50.0 / 1.8 / 1000.0 * distance_mm * 1024 / 36.0
+    strength = 50.0 / 1.8 / 1000.0 * distance_mm * width / 36.0
     coc = (strength * (1.0 / focus - 0.5)).expand(sharp.shape[1:])
     blurred, _ = gather.render(sharp, coc, ROUND, floor_px)
     return (blurred - sharp).square().sum()
@@ -225,6 +226,34 @@ def test_discs_under_a_pixel_have_no_derivative_but_with_a_floor() -> None:
         focus_loss(focus, sharp, floor_px).backward()
 
         assert (float(focus.grad) == 0.0) == is_flat  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("start", [1.0, 4.0])
+def test_the_focus_finds_a_plane_by_its_derivative(start: float) -> None:
+    sharp = noise(24, 24)
+    focus = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([focus], 0.1)
+    for _ in range(300):
+        adam.zero_grad()
+        focus_loss(focus, sharp, floor_px=0.5, width=256).backward()
+        adam.step()
+        metres = focus.item()
+        if abs(Lens(50, 1.8, metres, 36).strength(256) * (1 / metres - 0.5)) < 1:
+            return
+    pytest.fail(f"the focus ends at {metres} m, where the plane is not sharp")
+
+
+def test_twice_the_pixels_show_the_same() -> None:
+    planes = Planes(1, 4, 1.6)
+    line = (torch.arange(2 * SIZE, dtype=torch.float64) + 0.5) / 2 - 0.5
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    light, inside = front(x, y)
+    fine = torch.where(inside, light, back(x, y))
+    fine_coc = 2 * torch.where(inside, planes.coc_at(planes.near), planes.coc_at(planes.far))
+    coc = planes.sharp()[1]
+    shown = framed(layered.render, avg_pool2d(fine, 2), coc, ROUND)
+
+    assert psnr(avg_pool2d(framed(layered.render, fine, fine_coc, ROUND), 2), shown) >= 38
 
 
 def test_tiles_leave_no_trace() -> None:

@@ -184,6 +184,29 @@ def test_a_row_whose_depth_does_not_do_fails_and_the_others_go_on(registry: Regi
     assert made.failures["2"].reason == "the depth is 20×24 and the picture 36×24 pixels"
 
 
+def test_holes_and_infinity_in_the_depth_are_no_obstacle(registry: Registry) -> None:
+    torn = halves()
+    torn[3, :4], torn[9, 20:] = (np.nan, 0.0, -1.0, np.inf), np.inf
+    made = opened(registry, focus_at="1m").process(batch(torn))
+
+    assert facts(made)["filled"] == pytest.approx(16 / torn.size + 4 / torn.size)
+    assert np.isfinite(made.arrays("coc")[0]).all()
+
+
+def test_a_picture_of_one_pixel_stays_as_it_is(registry: Registry) -> None:
+    row = Batch(
+        ("0",),
+        {
+            "image": [np.array([[[9, 99, 199]]], dtype=np.uint8)],
+            "depth": [np.full((1, 1), 2.0, dtype=np.float32)],
+            "seed": [0],
+        },
+    )
+    made = opened(registry, focus_at="1m", f_number=1.0, force=True).process(row)
+
+    np.testing.assert_array_equal(made.arrays("image")[0], row.arrays("image")[0])
+
+
 def test_a_kind_given_counts_and_one_unknown_fails(registry: Registry) -> None:
     stage = opened(registry, focus_at="1m")
     share = (halves() - 1.0) / 9.0
@@ -392,8 +415,13 @@ def test_a_strength_is_the_widest_disc_whatever_the_lens(
     assert taken_with(exif.tobytes()).f_number == pytest.approx(facts(made)["f_number"], rel=1e-4)
 
 
-def test_a_strength_of_what_is_equally_far_fails(registry: Registry) -> None:
+def test_depth_that_is_the_same_everywhere_is_said_to_be_and_has_no_strength(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
     flat = np.full((HEIGHT, WIDTH), 2.0, dtype=np.float32)
-    made = opened(registry, strength=20.0).process(batch(flat))
+    even = opened(registry, focus_at="1m").process(batch(flat))
+    failed = opened(registry, strength=20.0).process(batch(flat))
 
-    assert "equally far" in made.failures["0"].reason
+    assert len(np.unique(even.arrays("coc")[0])) == 1
+    assert "row 0: all of the depth is equally far" in caplog.text
+    assert "equally far" in failed.failures["0"].reason

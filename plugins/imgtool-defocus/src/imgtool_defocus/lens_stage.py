@@ -54,7 +54,7 @@ class LensParams:
 
     f_number: Annotated[
         float | None,
-        Help("F-number; smaller blurs more; none: that of the EXIF, else 2.8."),
+        Help("F-number, such as 1.8; smaller blurs more; none: that of the EXIF, else 2.8."),
         Bounds(0.5, 128),
     ] = None
     f_numbers: Annotated[
@@ -226,6 +226,8 @@ class LensStage(Stage[P]):
         cut = 0.0
         with torch.inference_mode():
             scene = scene_of(camera, code.permute(2, 0, 1), tensor(row["depth"]), kind, alpha)
+            if scene.depth.min() == scene.depth.max():
+                log.warning("row %s: all of the depth is equally far, so the blur is even", row.id)
             aim = self.aim(scene, camera.focal_mm)
             facts = {**aim.facts, "from": origin}
             for one in series_of(self.params, camera, aim.focuses_m):
