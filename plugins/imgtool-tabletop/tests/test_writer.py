@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from imgtool_tabletop.captions.parse import parse
-from imgtool_tabletop.captions.plans import Planned, planned
+from imgtool_tabletop.captions.plans import Planned, names_differ, planned
 from imgtool_tabletop.measures import plan_figures
 from imgtool_tabletop.training import writer
 from imgtool_tabletop.training.finding import IGNORE
@@ -46,13 +46,8 @@ def pairs(count: int) -> list[Planned]:
     return [planned(scene_facts(one), random.Random(at)) for at, one in enumerate(scenes)]
 
 
-def are_distinct(facts: Facts) -> bool:
-    """Whether `the red cube` means one solid."""
-    return len({(fact.shape, fact.colour) for fact in facts.objects}) == len(facts.objects)
-
-
 def test_plan_says_what_the_caption_does_and_names_no_more_solids() -> None:
-    told = [one for one in pairs(120) if are_distinct(one.told)]
+    told = [one for one in pairs(120) if names_differ(one.told)]
     assert len(told) > 90
     for one in told:
         said = parse(one.plan)
@@ -60,11 +55,18 @@ def test_plan_says_what_the_caption_does_and_names_no_more_solids() -> None:
         assert len(said.objects) == len(one.told.objects), one
 
 
+def test_plan_names_solids_in_the_order_of_the_caption() -> None:
+    for one in pairs(120):
+        if names_differ(one.told):
+            asked, said = parse(one.caption).objects, parse(one.plan).objects
+            assert [(a.colour, a.shape) for a in asked] == [(b.colour, b.shape) for b in said], one
+
+
 def test_plan_is_true_of_its_scene() -> None:
     scenes = [one for one in measured_scenes(100, 6) if len(one.solids) < 3]
     for at, scene in enumerate(scenes):
         facts = scene_facts(scene)
-        if are_distinct(facts):
+        if names_differ(facts):
             assert parse(planned(facts, random.Random(at)).plan).holds_in(facts)
 
 

@@ -1,6 +1,7 @@
 """Plans of pictures: what a caption says, in sentences, and some of what it leaves open.
 
-A plan uses the caption's own names of solids, so nothing that was asked for gets lost in it.
+A plan uses the caption's own names of solids, in its order, and its own words for where they are:
+nothing that was asked for gets lost in it.
 """
 
 import random
@@ -35,11 +36,17 @@ def planned(facts: Facts, rng: random.Random) -> Planned:
     # `describe` draws the names first: from the same state they are the caption's.
     rng.setstate(state)
     names = [name_object(fact, rng) for fact in told.objects]
-    lines = [_opening(caption, names), *_said(caption, told, names)]
+    opening = _opening(caption, sorted(names, key=caption.find))
+    lines = [opening, *_said(caption, told, names)]
     added = _left_open(facts, told, names)
     rng.shuffle(added)
     lines += added[: rng.randint(0, MOST_ADDED)]
     return Planned(caption, told, " ".join(f"{line}." for line in lines))
+
+
+def names_differ(told: Facts) -> bool:
+    """Whether `the red cube` means one solid."""
+    return len({(fact.colour, fact.shape) for fact in told.objects}) == len(told.objects)
 
 
 def _opening(caption: str, names: Sequence[str]) -> str:
@@ -59,7 +66,7 @@ def _counted(name: str, count: int) -> str:
 
 
 def _said(caption: str, told: Facts, names: Sequence[str]) -> list[str]:
-    lines = [_related(names, relation) for relation in sorted(told.relations)]
+    lines = [_related(names, relation, caption) for relation in sorted(told.relations)]
     lines += _around(told.table, told.light, caption)
     return [*lines, *map(_framed, sorted(told.extras))]
 
@@ -82,9 +89,12 @@ def _left_open(facts: Facts, told: Facts, names: Sequence[str]) -> list[str]:
     return lines
 
 
-def _related(names: Sequence[str], relation: tuple[int, str, int]) -> str:
+def _related(names: Sequence[str], relation: tuple[int, str, int], caption: str = "") -> str:
+    """The relation, in the words of `caption` where it has some for it."""
     subject, kind, other = relation
-    return f"the {names[subject]} is {words.RELATION_PHRASES[kind][0]} the {names[other]}"
+    phrases = words.RELATION_PHRASES[kind]
+    there = [phrase for phrase in phrases if f" {phrase} " in caption]
+    return f"the {names[subject]} is {max(there, key=len, default=phrases[0])} the {names[other]}"
 
 
 def _around(table: str | None, light: str | None, caption: str = "") -> list[str]:
