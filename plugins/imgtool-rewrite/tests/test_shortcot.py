@@ -168,12 +168,23 @@ def test_judge_that_prefers_little_is_refused(opened: Open) -> None:
     [
         ({"judge": "select.where:condition=seed > 1", "endpoint": "http://a"}, "no score"),
         ({"unit": "tokens", "endpoint": "http://a"}, "tokens are counted"),
-        ({}, "nobody is named"),
+        ({"llm": "a", "endpoint": "http://a"}, "more than one is named"),
     ],
 )
 def test_params_that_do_not_fit_are_refused(params: dict[str, Any], why: str, opened: Open) -> None:
     with pytest.raises(BadParams, match=why):
         opened(ShortCot, ShortCotParams(**{**DRAWING, **params}))
+
+
+def test_the_writer_of_the_tabletop_plans_where_nobody_is_named(opened: Open) -> None:
+    stage = opened(ShortCot, ShortCotParams(draws=3, max_tokens=128, **DRAWING))
+    done = stage.process(rows("a red cube left of a blue sphere"))
+    said = entry(done)
+    assert said["model"] == "tabletop/writer"
+    assert "warnings" not in said
+    plans = {call["answer"] for call in said["calls"]}
+    assert len(plans) > 1
+    assert all("red cube" in plan and "blue sphere" in plan for plan in plans)
 
 
 def test_local_model_plans_and_its_tokens_are_counted(opened: Open, tmp_path: Path) -> None:

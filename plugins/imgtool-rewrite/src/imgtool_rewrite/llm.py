@@ -127,15 +127,9 @@ class Llm(Stage[LlmParams]):
         new = one.prompt not in ("", row["prompt"])
         status = "failed" if one.why_not else "ok" if new else "unchanged"
         return with_entry(
-            row, "llm", status, why=one.why_not, before=row["prompt"], model=self._model,
-            calls=one.calls,
+            row, "llm", status, why=one.why_not, before=row["prompt"],
+            model=who_is_asked(self.params), calls=one.calls,
         )  # fmt: skip
-
-    @property
-    def _model(self) -> str:
-        params = self.params
-        named = f"{params.endpoint}#{params.served}" if params.endpoint else params.llm
-        return named or f"replay of {params.replay}"
 
     def close(self) -> None:
         """Let go of the model."""
@@ -193,6 +187,12 @@ class Limits(NamesChat, Protocol):
     @property
     def max_requests(self) -> int:
         """Requests to the service at most; 0: any number."""
+
+
+def who_is_asked(params: NamesChat) -> str:
+    """The one that is named, in a row's record."""
+    named = f"{params.endpoint}#{params.served}" if params.endpoint else params.llm
+    return named or f"replay of {params.replay}"
 
 
 def load_chat(runtime: Runtime, params: NamesChat, stage: str = Llm.id) -> Chat:

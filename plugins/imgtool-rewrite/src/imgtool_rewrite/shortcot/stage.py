@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,7 +22,7 @@ from imgtool.api import (
     optional,
 )
 from imgtool_rewrite.genpilot.stage import DRAWING, SEARCH, WRITING
-from imgtool_rewrite.llm import MaxRequests, load_limited
+from imgtool_rewrite.llm import MaxRequests, load_limited, who_is_asked
 from imgtool_rewrite.record import REWRITE, with_entry
 
 if TYPE_CHECKING:
@@ -35,12 +35,17 @@ if TYPE_CHECKING:
     from imgtool_rewrite.shortcot.judging import Jury
 
 
+WRITER = "tabletop/writer"
+"""Plans where nobody else is named; it knows the tabletop world alone."""
+
+
 @dataclass(frozen=True)
 class ShortCotParams:
     """Parameters of `rewrite.shortcot`."""
 
     llm: Annotated[
-        str, Help("Language model that plans, hub id or folder; empty: the endpoint."),
+        str,
+        Help("Language model that plans: alias, hub id or folder; empty: tabletop/writer."),
         ModelRef(WRITING),
     ] = ""  # fmt: skip
     endpoint: Annotated[
@@ -119,14 +124,15 @@ class ShortCot(Stage[ShortCotParams]):
 
         Raises
         ------
-        BadParams : nobody is named to ask, or more than one; there are no tokens to count; the
-            judge has no score.
+        BadParams : more than one is named to ask; there are no tokens to count; the judge has no
+            score.
         UnknownComponent, ModelUnusable, NeedsConsent, InputMissing, InputUnreadable : who is
             named cannot be asked, or the model cannot draw.
         """
         from imgtool_rewrite.shortcot.judging import Jury
 
-        self.params, self.runtime = params, runtime
+        self.params, self.runtime = replace(params, llm=planner_of(params)), runtime
+        params = self.params
         self.jury = Jury(runtime)
         self.asking = asking_of(params, counter(params, runtime))
         self.chat = load_limited(runtime, params, self.id)
@@ -164,7 +170,8 @@ class ShortCot(Stage[ShortCotParams]):
             score_before=source.seen.score, score_after=best.seen.score,
             value_before=source.value, value_after=best.value,
             cost={"calls": self.asking.draws, "images": len(found.candidates)},
-            warnings=sorted(set(found.dropped)), calls=found.calls,
+            warnings=sorted(set(found.dropped)), model=who_is_asked(self.params),
+            calls=found.calls,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -175,7 +182,7 @@ class ShortCot(Stage[ShortCotParams]):
     @classmethod
     def weight_bytes(cls, params: ShortCotParams, runtime: Runtime) -> int:
         """Size of the weights on disk."""
-        named = ((params.model, DRAWING), (params.llm, WRITING))
+        named = ((params.model, DRAWING), (planner_of(params), WRITING))
         return sum(runtime.model(ref, task).weight_bytes for ref, task in named if ref)
 
     @classmethod
@@ -204,6 +211,11 @@ class ShortCot(Stage[ShortCotParams]):
 
 
 CHECKED = ("a red cube", "a blue sphere", "a green cone left of a red cube")
+
+
+def planner_of(params: ShortCotParams) -> str:
+    """The language model that plans; empty: a service does, or the answers of an earlier run."""
+    return params.llm or ("" if params.endpoint or params.replay else WRITER)
 
 
 def asking_of(params: ShortCotParams, count: Callable[[str], int]) -> Asking:

@@ -20,6 +20,7 @@ from imgtool.api import (
     derive_seed,
 )
 from imgtool_rewrite.genpilot.stage import DRAWING, WRITING
+from imgtool_rewrite.shortcot.stage import WRITER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,7 @@ class TrainShortCotParams:
 
     llm: Annotated[
         str, Help("Causal language model to train, alias, hub id or folder."), ModelRef(WRITING)
-    ] = ""
+    ] = WRITER
     prompts: Annotated[
         str, Help("Prompts to train on: .txt, one a line, or .jsonl."), PathTo("prompts")
     ] = ""
@@ -112,7 +113,7 @@ class TrainShortCot(Maker[TrainShortCotParams]):
 
         Raises
         ------
-        BadParams : no model or prompts are named, or the judge has no score of its own.
+        BadParams : no prompts are named, or the judge has no score of its own.
         ModelUnusable : trl is not installed, or a model cannot be loaded.
         InputUnreadable : the file holds no prompts.
         StageFailed : hard prompts lose their score.
@@ -123,8 +124,6 @@ class TrainShortCot(Maker[TrainShortCotParams]):
         from imgtool_rewrite.training.reward import Rewards, Watch
 
         device = runtime.torch_device  # asking sets threads before torch computes anything
-        if not params.llm:
-            raise BadParams("there is no model to train", "Name one: --llm MODEL")
         rows, settings = rows_of(params), settings_of(params)
         writer = loaded(runtime.model(params.llm, WRITING).path, params.llm)
         watch = Watch(params.fall)

@@ -62,7 +62,8 @@ plan = tokenizer.decode(made, skip_special_tokens=True)
 """,
     "AdamW on the tokens of the plan; a new caption and a new plan of a new scene each time.",
     "It knows the world's words and forms of captions alone: of any other text it makes some plan "
-    "of its own. It follows no instructions, and has no memory of what was said before.",
+    "of its own. It follows no instructions, and has no memory of what was said before. It needs "
+    "transformers 5.",
 )
 
 NOTES = (
