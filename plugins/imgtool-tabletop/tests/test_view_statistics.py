@@ -270,6 +270,19 @@ def test_sharpening_steepens_edges_and_leaves_flat_pictures() -> None:
     torch.testing.assert_close(sharpened(flat), flat)
 
 
+def test_grain_is_in_the_large_picture_as_strong_as_recorded_and_reduced_with_it() -> None:
+    plain, grainy = (
+        Scales(ScalesParams(size=128, source="textures", low=2.0, high=2.0, grain=grain)).example(3)
+        for grain in (0.0, 12.0)
+    )
+    large, small = (
+        (grainy.values[name].double() - plain.values[name].double()).std()  # type: ignore[union-attr]
+        for name in ("large", "small")
+    )
+    assert float(large) == pytest.approx(grainy.record["degradation"]["grain"], rel=0.1)
+    assert 0.3 * large < small < 0.8 * large
+
+
 @pytest.mark.parametrize("source", ["scenes", "leaves", "textures"])
 @pytest.mark.parametrize("degradation", ["area", "bicubic", "mild"])
 def test_small_pictures_have_the_size_that_the_scale_says(source: str, degradation: str) -> None:

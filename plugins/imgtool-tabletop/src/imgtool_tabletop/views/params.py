@@ -79,6 +79,11 @@ class ScalesParams(SceneParams):
     sharpen: Annotated[
         bool, Help("Sharpen large pictures first, as Real-ESRGAN does its targets.")
     ] = False
+    grain: Annotated[
+        float,
+        Help("Most grain of large pictures, deviation in levels of 255; each draws its own."),
+        Bounds(0, 64),
+    ] = 0.0
 
 
 @dataclass(frozen=True)

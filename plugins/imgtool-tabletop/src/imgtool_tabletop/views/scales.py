@@ -14,9 +14,11 @@ from imgtool_tabletop.views.params import LeavesParams, ScalesParams, SceneParam
 from imgtool_tabletop.views.resize import resize
 from imgtool_tabletop.views.scenes import Pairs
 from imgtool_tabletop.views.textures import Textures
-from imgtool_tabletop.views.view import Example, Kind, Layer, View, quantised
+from imgtool_tabletop.views.view import Example, Kind, Layer, View, generator_of, quantised
 
 if TYPE_CHECKING:
+    import random
+
     from torch import Tensor
 
 
@@ -49,6 +51,9 @@ class Scales(View[ScalesParams]):
         scale = rng.uniform(params.low, params.high)
         side = max(1, math.floor(params.size / scale + 0.5))
         record: dict[str, Any] = {"source": params.source, "kind": params.degradation}
+        if params.grain:
+            record["grain"] = rng.uniform(0.0, params.grain)
+            large = grainy(large, record["grain"], rng)
         if params.degradation in PRESETS:
             record |= draw(PRESETS[params.degradation], rng)
             small = degrade(large, side, side, record)
@@ -60,6 +65,13 @@ class Scales(View[ScalesParams]):
             "scale": torch.tensor(scale),
         }
         return Example(index, values, {"degradation": record, "source": dict(source.record)})
+
+
+def grainy(picture: Tensor, level: float, rng: random.Random) -> Tensor:
+    """[3, H, W] in 0..1 of the same: normal noise of `level` / 255, of one colour or of all."""
+    generator = generator_of(rng)
+    noise = torch.randn(rng.choice((1, 3)), *picture.shape[1:], generator=generator)
+    return quantised(picture + noise * (level / 255.0)) / 255.0
 
 
 def _source(params: ScalesParams) -> View[Any]:
