@@ -3,7 +3,8 @@
     python benchmarks/defocus_truth.py [--scenes 50] [--apertures 80 40 20 10] [--size 96]
 
 The truth averages rays through points all over the aperture; it knows what is hidden and nothing of
-slices. Lens models get the picture through a pinhole and the exact depth. The focus is on a solid.
+slices. Lens models get the exact depth and the picture through a pinhole, 64 rays a pixel: with 16,
+the noise at its edges was most of the error through small apertures. The focus is on a solid.
 The edge band is what lies within the widest disc of a step in depth; whole pictures and band are
 compared in code values.
 """
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from imgtool_tabletop.world.scene import Scene
 
-SEED, SAMPLES = 5, 4
+SEED, SAMPLES = 5, 8
 EDGE = 0.08
 """Step of inverse depth between neighbours, 1/m, that is an edge."""
 GAMMA = 2.2
