@@ -91,8 +91,8 @@ def test_values_used_are_written_down(registry: Registry) -> None:
     assert found["sharp_to_m"] is None
     assert found["depth_kind"] == "metric"
     assert (found["focal_mm"], found["f_number"], found["sensor_mm"]) == (24.0, 4, 36.0)
-    assert made.arrays("coc")[0][0, 0] == pytest.approx(-found["strength"] / 1.0)
-    assert found["widest_coc"] == pytest.approx(found["strength"], rel=1e-6)
+    assert made.arrays("coc")[0][0, 0] == pytest.approx(-found["px_metres"] / 1.0)
+    assert found["widest_coc"] == pytest.approx(found["px_metres"], rel=1e-6)
 
 
 def test_auto_is_on_what_takes_most_of_the_middle(registry: Registry) -> None:

@@ -47,7 +47,7 @@ class ThinLens(LensStage[ThinLensParams]):
     id = "defocus.thinlens"
     summary = "Blur a sharp picture by its depth, as a lens would have."
     default_of_family = True
-    version = 5
+    version = 6
     check_params = MappingProxyType({"focus_at": "3m", "f_number": 1.4, "focal_length": "85mm"})
 
     find: Finder | None

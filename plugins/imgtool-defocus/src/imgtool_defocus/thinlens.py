@@ -150,7 +150,7 @@ def take(camera: Camera, model: LensModel, scene: Scene) -> Exposure:
         "f_number": lens.f_number,
         "focus_m": _or_null(lens.focus_m),
         "sensor_mm": sensor_mm,
-        "strength": lens.strength(width),
+        "px_metres": lens.strength(width),
         "sharp_from_m": near,
         "sharp_to_m": _or_null(far),
         "depth_kind": scene.kind,

@@ -43,7 +43,7 @@ class Auto(LensStage[AutoParams]):
     """
 
     id = "defocus.auto"
-    version = 2
+    version = 3
     summary = "Blur a sharp picture by its depth, focused where a network looks."
     produces = (*LensStage.produces, SALIENCY)
     check_params = MappingProxyType({"f_number": 1.4, "focal_length": "85mm"})
