@@ -1,29 +1,34 @@
 """Do rewritten prompts make better pictures? Against no rewriting, and the best of n at equal cost.
 
-    python benchmarks/rewrite.py [peo] [genpilot] [shortcot] [--prompts 40] [--minutes 20]
+    python benchmarks/rewrite.py [peo|genpilot|shortcot|memory ...] [--prompts 48] [--figures FILE]
 
 Held-out prompts of the tabletop world, pictures of `tabletop/turbo`. What counts is read by
 `tabletop/judge`, a detector that saw renders alone and that no method here climbs. `right`: exactly
 the solids of the prompt, and its left or right, are there, per cent. `truth`: the written
 preference, 0 to 10, of the solids that are seen; 0 where none is. Every line has its 95 % interval,
 and each method its difference from the others over the same prompts, bootstrapped over prompts.
-After `--minutes` a part ends with the prompts that it has come to.
+After `--minutes` a part ends with the prompts that it has come to. What the file of `--figures`
+holds is not measured again.
 
 `peo` compares with the best of as many pictures as it evaluated, by the same score; prompts are
 captions, and pairs of shapes whose colours are free. `genpilot` compares with the best of as many
-pictures as it drew, by the same agent's ratings. `shortcot` compares its plans with those that are
-chosen by their pictures alone; it needs a language model, `--llm`. Of `another seed`, what was
-found for one noise draws from another.
+pictures as it drew, by the same agent's ratings. `shortcot` compares with the best of as many
+pictures, by the same score, and its plans with those that are chosen by their pictures alone. Of
+`another seed`, what was found for one noise draws from another. `memory` is what a gradient of
+`peo` through the steps of `tabletop` takes at its most, with checkpoints and without.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,8 +51,11 @@ AT_ONCE = 16
 ELSEWHERE = ", another seed"
 # Weights of the terms of rewrite.peo that look at the picture.
 AESTHETIC, CONSISTENCY = 0.1, 0.5
+# What rewrite.shortcot takes for a word of the prompt that a plan lacks.
+MISSING = 0.2
 Item = Mapping[str, Any]
 Figures = Mapping[str, float]
+Found = dict[str, list[Mapping[str, Figures]]]
 Rate = Callable[[Batch, Item], list[float]]
 
 
@@ -125,6 +133,28 @@ def best_of(easel: Easel, item: Item, seeds: Sequence[int], rate: Rate) -> Batch
     return row_of(item, seeds[int(np.argmax(ratings))])
 
 
+@dataclass
+class Kept:
+    """The figures of each part, kind and prompt, in a file where there is one."""
+
+    settings: Mapping[str, object]
+    file: Path | None
+    found: dict[str, Found] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.file is not None and self.file.is_file():
+            held = json.loads(self.file.read_text(encoding="utf-8"))
+            if held["settings"] != self.settings:
+                sys.exit(f"{self.file} has figures of other settings: {held['settings']}")
+            self.found = held["found"]
+
+    def save(self) -> None:
+        """Write all that was found."""
+        if self.file is not None:
+            held = {"settings": self.settings, "found": self.found}
+            self.file.write_text(json.dumps(held) + "\n", encoding="utf-8")
+
+
 class Part(ABC):
     """A method and what it is compared with.
 
@@ -140,14 +170,16 @@ class Part(ABC):
     def compared(self, item: Item, at: int) -> Mapping[str, Figures]:
         """The figures of each of the compared, of item `at` of its kind."""
 
-    def run(self, minutes: float) -> None:
+    def run(self, minutes: float, kept: Kept) -> None:
         """Measure prompts until all are done or time is up, then tell."""
-        found: dict[str, list[Mapping[str, Figures]]] = {kind: [] for kind in self.kinds}
+        found = kept.found.setdefault(self.mine, {kind: [] for kind in self.kinds})
         end = time.monotonic() + 60 * minutes
         for at in range(max(map(len, self.kinds.values()))):
             for kind, items in self.kinds.items():
-                if at < len(items) and (time.monotonic() < end or not found[kind]):
+                late = time.monotonic() > end and found[kind]
+                if len(found[kind]) == at < len(items) and not late:
                     found[kind].append(self.compared(items[at], at))
+                    kept.save()
         for kind, figures in found.items():
             tell(kind, figures, self.mine)
 
@@ -229,32 +261,72 @@ class ShortCot(Part):
     def __init__(self, runtime: Runtime, easel: Easel, given: argparse.Namespace) -> None:
         self.easel, self.form = easel, given.form
         self.kinds = {kind: of_skill(kind, given.prompts // 2) for kind in ("two", "long")}
-        common = {"llm": given.llm, "model": MODEL, "target": given.target, "form": given.form}
-        self.best = runtime.stage("rewrite.shortcot", **common, alpha=0.0, near=0.0)
-        self.short = runtime.stage("rewrite.shortcot", **common)
+        self.stage = runtime.stage(
+            "rewrite.shortcot", llm=given.llm, model=MODEL, target=given.target, form=given.form
+        )
+        self.clip = runtime.stage("score.clip", model="tabletop/clip")
+
+    def _rate(self, pictures: Batch, item: Item) -> list[float]:
+        scored: Any = self.clip.process(pictures)
+        return [float(one) for one in scored["score.clip"]]
 
     def compared(self, item: Item, at: int) -> Mapping[str, Figures]:
         """`any plan` is the first that was drawn, `best plan` the one of the best picture."""
         row = row_of(item, SEED + at)
-        best, short = self.best.process(row), self.short.process(row)
+        done: Any = self.stage.process(row)
+        tried = done["search"][0]["candidates"]
+        seeds = [SEED + at, *(MORE + 1000 * at + k for k in range(1, len(tried)))]
+        best = max(
+            tried, key=lambda one: (one["score"] or 0.0) - MISSING * len(one["missing"].split())
+        )
+        best_seed = best_of(self.easel, item, seeds, self._rate)
         return {
             "none": {**self.easel.read(item, row), "words": 0},
-            "any plan": self._any(item, row, best),
-            "best plan": self._read(item, best),
-            "shortcot": self._read(item, short),
-        }
+            "best of n": {**self.easel.read(item, best_seed), "words": 0},
+            "any plan": self._read(item, row, tried[min(1, len(tried) - 1)]),
+            "best plan": self._read(item, row, best),
+            "shortcot": {**self._read(item, row, next(one for one in tried if one["kept"])),
+                         "n": len(tried)},
+        }  # fmt: skip
 
-    def _read(self, item: Item, done: Any) -> Figures:
-        return {**self.easel.read(item, done), "words": done["rewrite"][0][-1]["length"]}
+    def _read(self, item: Item, row: Batch, one: Mapping[str, Any]) -> Figures:
+        """Of a candidate of the search."""
+        plan, prompt = one["plan"], item["prompt"]
+        if plan:
+            prompt = plan if self.form == "plan" else f"{prompt.rstrip('.')}. {plan}"
+        drawn = row.with_columns(prompt=[prompt])
+        return {**self.easel.read(item, drawn), "words": one["length"]}
 
-    def _any(self, item: Item, row: Batch, done: Any) -> Figures:
-        plans = (done["search"][0] or {"candidates": []})["candidates"][1:]
-        if not plans:
-            return {**self.easel.read(item, row), "words": 0}
-        text, source = plans[0]["plan"], item["prompt"].rstrip(".")
-        prompt = text if self.form == "plan" else f"{source}. {text}"
-        words = plans[0]["length"]
-        return {**self.easel.read(item, row.with_columns(prompt=[prompt])), "words": words}
+
+class Memory:
+    """What the gradient of one picture takes at its most, each in a process of its own."""
+
+    def __init__(self, runtime: Runtime, easel: Easel, given: argparse.Namespace) -> None:
+        self.runtime, self.item = runtime, captions(1, 777)[0]
+
+    def run(self, minutes: float, kept: Kept) -> None:
+        """Print MiB by steps."""
+        for steps in (1, 4, 14):
+            for checkpoint in (True, False):
+                child = get_context("fork").Process(target=self._measure, args=(steps, checkpoint))
+                child.start()
+                child.join()
+
+    def _measure(self, steps: int, checkpoint: bool) -> None:
+        drawing = {"model": "tabletop", "steps": steps, "checkpoint": checkpoint}
+        stage: Any = self.runtime.stage("rewrite.peo", **drawing, iterations=1)
+        before = held_mib("VmRSS")
+        stage.process(row_of(self.item, SEED))
+        more = held_mib("VmHWM") - before
+        sys.stdout.write(f"memory: {steps:2} steps, checkpoint {checkpoint}: {more:.0f} MiB\n")
+        sys.stdout.flush()
+
+
+def held_mib(kind: str) -> float:
+    """Memory that this process holds, `VmRSS`, or the most that it ever held, `VmHWM`."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith(kind))
+    return int(line.split()[1]) / 1024
 
 
 def interval(values: Sequence[float], rounds: int = 4000) -> str:
@@ -283,10 +355,11 @@ def tell(kind: str, items: Sequence[Mapping[str, Figures]], mine: str) -> None:
     sys.stdout.flush()
 
 
-PARTS: dict[str, Callable[[Runtime, Easel, argparse.Namespace], Part]] = {
+PARTS: dict[str, Callable[[Runtime, Easel, argparse.Namespace], Part | Memory]] = {
     "peo": Peo,
     "genpilot": GenPilot,
     "shortcot": ShortCot,
+    "memory": Memory,
 }
 
 
@@ -294,17 +367,20 @@ def main() -> None:
     """Print the figures of some parts, or of all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--prompts", type=int, default=40)
+    parser.add_argument("--prompts", type=int, default=48, help="of each part, half of each kind")
     parser.add_argument("--minutes", type=float, default=20, help="of each part")
     parser.add_argument("--optimiser", default="adam", help="of peo")
-    parser.add_argument("--llm", default="", help="of shortcot, which is left out without one")
-    parser.add_argument("--form", default="source-plan", help="of shortcot's prompts")
+    parser.add_argument("--llm", default="tabletop/writer", help="of shortcot")
+    parser.add_argument("--form", default="plan", help="of shortcot's prompts")
     parser.add_argument("--target", type=int, default=20, help="words of a plan that cost nothing")
+    parser.add_argument("--figures", type=Path, help="keep every figure here")
     given = parser.parse_args()
+    named = ("optimiser", "llm", "form", "target")
+    kept = Kept({name: getattr(given, name) for name in named}, given.figures)
     runtime = Runtime()
     easel = Easel(runtime)
-    for name in given.parts or [part for part in PARTS if given.llm or part != "shortcot"]:
-        PARTS[name](runtime, easel, given).run(given.minutes)
+    for name in given.parts or PARTS:
+        PARTS[name](runtime, easel, given).run(given.minutes, kept)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ the length and how easy the prompt is. The loss does not prefer short answers by
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import ModelUnusable
+from imgtool.api import ModelUnusable, loading
 from imgtool_rewrite.shortcot.plans import question
 from imgtool_rewrite.spans import protect
 from imgtool_rewrite.training.reward import as_texts
@@ -76,16 +77,15 @@ def loaded(folder: Path, name: str) -> Writer:
             "training by GRPO needs trl", "pip install 'imgtool-rewrite[train]' brings it"
         )
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     settings: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
+    with loading(name, "transformers"):
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, **settings
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, **settings)
-    except (OSError, ValueError) as err:
-        raise ModelUnusable(f"{name!r} is no causal language model: {err}") from err
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Writer(model, tokenizer)
@@ -122,17 +122,20 @@ def train(
                 told = (f"{name} {float(logs[name]):.4g}" for name in LOGGED if name in logs)
                 log.info("step %d: %s", state.global_step, ", ".join(told))
 
-    trainer = GRPOTrainer(
-        model=writer.model,
-        reward_funcs=worth,
-        args=GRPOConfig(**told(settings, str(checkpoints), on_cpu)),
-        train_dataset=Dataset.from_list(asked),
-        processing_class=writer.tokenizer,
-        callbacks=[Telling()],
-    )
-    trainer.remove_callback(PrinterCallback)  # it writes where results go
-    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    with warnings.catch_warnings():
+        # About settings that TRL itself passes on to transformers.
+        warnings.simplefilter("ignore", FutureWarning)
+        trainer = GRPOTrainer(
+            model=writer.model,
+            reward_funcs=worth,
+            args=GRPOConfig(**told(settings, str(checkpoints), on_cpu)),
+            train_dataset=Dataset.from_list(asked),
+            processing_class=writer.tokenizer,
+            callbacks=[Telling()],
+        )
+        trainer.remove_callback(PrinterCallback)  # it writes where results go
+        last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+        trainer.train(resume_from_checkpoint=last)
     writer.model = trainer.accelerator.unwrap_model(trainer.model)
     return [
         {name: float(line[name]) for name in LOGGED if name in line}
