@@ -29,7 +29,7 @@ from imgtool_tabletop.views.kernels import blur, gaussian, plateau, sinc
 from imgtool_tabletop.views.leaves import Leaves, cover, radii
 from imgtool_tabletop.views.params import LeavesParams, ScalesParams, TexturesParams
 from imgtool_tabletop.views.resize import resize
-from imgtool_tabletop.views.scales import Scales
+from imgtool_tabletop.views.scales import Scales, softened
 from imgtool_tabletop.views.spectra import power_noise, spectrum_slope
 from imgtool_tabletop.views.textures import KINDS, Textures
 
@@ -268,6 +268,19 @@ def test_sharpening_steepens_edges_and_leaves_flat_pictures() -> None:
     assert (sharpened(edge)[:, 32, 33] - sharpened(edge)[:, 32, 30]).min() > 0.3
     flat = torch.full((3, 16, 16), 0.3)
     torch.testing.assert_close(sharpened(flat), flat)
+
+
+def test_softness_takes_the_finest_detail_of_the_large_picture_alone() -> None:
+    sharp, soft = (
+        Scales(ScalesParams(size=128, source="leaves", low=2.0, high=2.0, softness=widest))
+        .example(3)
+        .values["large"]
+        .float()  # type: ignore[union-attr]
+        for widest in (0.0, 2.0)
+    )
+    assert soft.diff(dim=-1).abs().mean() < 0.8 * sharp.diff(dim=-1).abs().mean()
+    assert float((soft.mean((1, 2)) - sharp.mean((1, 2))).abs().max()) < 1.0
+    torch.testing.assert_close(softened(sharp / 255.0, 0.0), sharp / 255.0)
 
 
 def test_grain_is_in_the_large_picture_as_strong_as_recorded_and_reduced_with_it() -> None:

@@ -64,6 +64,7 @@ def picture_pairs(
     high: float,
     seed: int,
     held_out: bool = False,
+    softness: float = 0.0,
     grain: float = 0.0,
 ) -> Callable[[int], tuple[Tensor, Tensor]]:
     """A component of the kind `picture-pairs`: from a number to a sharp picture and a small one.
@@ -76,7 +77,7 @@ def picture_pairs(
     view = Scales(
         ScalesParams(
             size=size, seed=seed, held_out=held_out, source=source, degradation=degradation,  # type: ignore[arg-type] # checked by whoever asks
-            low=low, high=high, grain=grain,
+            low=low, high=high, softness=softness, grain=grain,
         )
     )  # fmt: skip
 

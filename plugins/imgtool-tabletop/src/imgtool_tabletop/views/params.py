@@ -79,6 +79,11 @@ class ScalesParams(SceneParams):
     sharpen: Annotated[
         bool, Help("Sharpen large pictures first, as Real-ESRGAN does its targets.")
     ] = False
+    softness: Annotated[
+        float,
+        Help("Widest blur of large pictures, deviation in pixels; each draws its own."),
+        Bounds(0, 8),
+    ] = 0.0
     grain: Annotated[
         float,
         Help("Most grain of large pictures, deviation in levels of 255; each draws its own."),

@@ -9,6 +9,7 @@ import torch
 
 from imgtool.api import BadParams
 from imgtool_tabletop.views.degrade import PRESETS, degrade, draw, sharpened
+from imgtool_tabletop.views.kernels import blur, gaussian
 from imgtool_tabletop.views.leaves import Leaves
 from imgtool_tabletop.views.params import LeavesParams, ScalesParams, SceneParams, TexturesParams
 from imgtool_tabletop.views.resize import resize
@@ -51,6 +52,9 @@ class Scales(View[ScalesParams]):
         scale = rng.uniform(params.low, params.high)
         side = max(1, math.floor(params.size / scale + 0.5))
         record: dict[str, Any] = {"source": params.source, "kind": params.degradation}
+        if params.softness:
+            record["softness"] = rng.uniform(0.0, params.softness)
+            large = softened(large, record["softness"])
         if params.grain:
             record["grain"] = rng.uniform(0.0, params.grain)
             large = grainy(large, record["grain"], rng)
@@ -65,6 +69,13 @@ class Scales(View[ScalesParams]):
             "scale": torch.tensor(scale),
         }
         return Example(index, values, {"degradation": record, "source": dict(source.record)})
+
+
+def softened(picture: Tensor, deviation: float) -> Tensor:
+    """[3, H, W] in 0..1 of the same, as a lens or a demosaicer leaves it."""
+    wide = max(deviation, 0.1)  # a tenth of a pixel blurs nothing
+    kernel = gaussian(2 * math.ceil(3 * wide) + 1, wide, wide, 0.0)
+    return quantised(blur(picture, kernel)) / 255.0
 
 
 def grainy(picture: Tensor, level: float, rng: random.Random) -> Tensor:
