@@ -1,6 +1,7 @@
-"""PocketSR against resampling and nets trained beside it: renders, dead leaves and photographs.
+"""PocketSR against resampling and a plain net trained beside it: renders, leaves, photographs.
 
-    python benchmarks/sr.py [--model FOLDER] [--rivals FOLDER] [--pictures 24] [--sheet crops.png]
+    python benchmarks/sr.py [--model FOLDER] [--plain FOLDER] [--pictures 24]
+    python benchmarks/sr.py --sets photographs --sheet crops.jpg
 
 Pictures that no training saw, and photographs that scikit-image brings along, are reduced by 2 and
 by 4: by bicubic interpolation, and by degradations of the second order, mild and classic. PSNR and
@@ -8,9 +9,10 @@ SSIM are of luma, BT.601; MS-SSIM compares structure at five scales as people se
 names a net of LPIPS. Gains are over bicubic interpolation, picture by picture, their intervals
 95 %, bootstrapped over pictures.
 
-Two nets are trained here on the pictures that the model was trained on, for as much processor time:
-a plain one of about as many weights, and PocketSR's decoder with its skip paths alone, which says
-what the diffusion brings. They are kept in `--rivals`, and their training goes on where it stopped.
+`skips alone` is PocketSR's decoder without latent and feature, so without encoder and diffusion:
+what it lacks to `pocketsr` is what these bring. `plain` is a net of about as many weights, trained
+here on the pictures that the model was trained on, for as much processor time. It is kept in
+`--plain`, and its training goes on where it stopped.
 
 Costs: weights and MACs of student and teacher, seconds for a megapixel of the result on one thread,
 eager and with `--compile` compiled, and the peak memory of the stage with the tiles that it chose.
@@ -39,11 +41,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from imgtool.api import Batch, Runtime
 from imgtool_score.fidelity import luma, ms_ssim, psnr, ssim
-from imgtool_sr.pocketsr.light import TENTHS, ConvPair, LiteDecoder, silent
+from imgtool_sr.pocketsr.light import TENTHS, ConvPair, silent
 from imgtool_sr.pocketsr.losses import reconstruction
 from imgtool_sr.pocketsr.maker import PocketTrainParams, kinds
 from imgtool_sr.pocketsr.model import PocketSR, centred, load_pocketsr
 from imgtool_sr.pocketsr.pool import Pool
+from imgtool_sr.pocketsr.stage import PocketParams
 from imgtool_sr.pocketsr.training import PocketTraining, Training
 from imgtool_sr.stitching import padded
 from imgtool_tabletop.shared import Loops, picture_pairs
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 SIDE, PHOTO_SIDE = 192, 320
 SCALES = (2, 4)
 KINDS = ("bicubic", "mild", "classic")
+SETS = ("renders", "leaves", "photographs")
 PHOTOGRAPHS = (
     "astronaut", "camera", "chelsea", "coffee", "rocket", "coins", "brick", "grass", "gravel",
 )  # fmt: skip
@@ -93,11 +97,11 @@ class Plain(nn.Module):
 
 
 class SkipsAlone(nn.Module):
-    """PocketSR's decoder, which is given no latent and no feature: gated skips are all it has."""
+    """A model's decoder, which is given no latent and no feature: gated skips are all it has."""
 
-    def __init__(self, config: PocketConfig) -> None:
+    def __init__(self, model: PocketSR) -> None:
         super().__init__()
-        self.config, self.decoder = config, LiteDecoder(config)
+        self.config, self.decoder = model.config, model.decoder
 
     def forward(self, u: Tensor) -> Tensor:
         """[B, 3, H, W] of the same."""
@@ -131,26 +135,22 @@ class Timed:
         self.seconds[name] = (time.process_time() - started) / steps
 
 
-def rivals(folder: Path, model: Path, config: PocketConfig, pairs: int) -> dict[str, nn.Module]:
-    """Both nets, trained for the processor time that the model's training took."""
+def trained_plain(folder: Path, model: Path, config: PocketConfig, pairs: int) -> nn.Module:
+    """The plain net, trained for the processor time that the model's training took."""
     torch.manual_seed(0)
-    made: dict[str, nn.Module] = {"plain": Plain(), "skips alone": SkipsAlone(config)}
+    net = Plain()
     params = PocketTrainParams()
     folder.mkdir(parents=True, exist_ok=True)
     pool = Pool(folder / "pairs.u8", kinds(picture_pairs, params.seed), pairs)
     settings = Training((TRIED,) * 3, batch=params.batch, seed=params.seed)
-    losses = {name: _loss(net, pool, settings) for name, net in made.items()}
+    loss = _loss(net, pool, settings)
     plan = folder / "steps.json"
     if not plan.exists():
-        plan.write_text(json.dumps(_equal_steps(model, config, settings, pool, made, losses)))
+        plan.write_text(json.dumps(_equal_steps(model, config, settings, pool, net, loss)))
     steps = json.loads(plan.read_text())
-    loops = Loops(folder)
-    for name, net in made.items():
-        net.to(memory_format=torch.channels_last)
-        loops.trained(
-            name, net, losses[name], steps=steps[name], rate=settings.rates[0], log_every=50
-        )
-    return {name: net.eval() for name, net in made.items()}
+    net.to(memory_format=torch.channels_last)
+    Loops(folder).trained("plain", net, loss, steps=steps, rate=settings.rates[0], log_every=50)
+    return net.eval()
 
 
 def _loss(
@@ -172,9 +172,9 @@ def _equal_steps(
     config: PocketConfig,
     settings: Training,
     pool: Pool,
-    nets: dict[str, nn.Module],
-    losses: dict[str, Callable[[int], Any]],
-) -> dict[str, int]:
+    net: nn.Module,
+    loss: Callable[[int], Any],
+) -> int:
     timed = Timed()
     training = PocketTraining(config, settings, pool, timed, "cpu")
     training.student(training.teacher())
@@ -183,9 +183,8 @@ def _equal_steps(
         with (model / name / "log.csv").open(newline="") as file:
             *_, last = csv.DictReader(file)
         total += int(last["step"]) * timed.seconds[name]
-    for name, net in nets.items():
-        timed.trained(name, net, losses[name], steps=TRIED)
-    return {name: round(total / timed.seconds[name]) for name in nets}
+    timed.trained("plain", net, loss, steps=TRIED)
+    return round(total / timed.seconds["plain"])
 
 
 def sources(count: int) -> dict[str, list[Tensor]]:
@@ -387,12 +386,11 @@ def say(line: str) -> None:
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--model", default="", help="folder that training made; none: resampling alone"
-    )
-    parser.add_argument("--rivals", type=Path, help="folder of nets trained here; none: leave out")
+    parser.add_argument("--model", default=PocketParams.model, help="what training made")
+    parser.add_argument("--plain", type=Path, help="folder of the plain net; none: leave it out")
     trained = PocketTrainParams().pictures
     parser.add_argument("--pairs", type=int, default=trained, help="that the model was trained on")
+    parser.add_argument("--sets", default=",".join(SETS), help="of pictures")
     parser.add_argument("--pictures", type=int, default=24, help="of each set, at most")
     parser.add_argument("--lpips", default="", help="a net of LPIPS, as score.lpips takes it")
     parser.add_argument("--sheet", type=Path, help="write crops here")
@@ -413,28 +411,26 @@ def main() -> None:
         "bicubic": resampled(Image.Resampling.BICUBIC),
         "lanczos": resampled(Image.Resampling.LANCZOS),
     }
-    nets: dict[str, nn.Module] = {}
-    if given.model:
-        folder = runtime.model(given.model, "super-resolution").path
-        net = load_pocketsr(folder)
-        nets["pocketsr"] = net
-        if given.rivals:
-            nets |= rivals(given.rivals, folder, net.config, given.pairs)
-        methods |= {name: restored(one, net.config.step) for name, one in nets.items()}
+    folder = runtime.model(given.model, "super-resolution").path
+    net = load_pocketsr(folder)
+    nets: dict[str, nn.Module] = {"pocketsr": net, "skips alone": SkipsAlone(net)}
+    if given.plain:
+        nets["plain"] = trained_plain(given.plain, folder, net.config, given.pairs)
+    methods |= {name: restored(one, net.config.step) for name, one in nets.items()}
     lpips = runtime.stage("score.lpips", model=given.lpips) if given.lpips else None
     rows = {
         f"{label} x{scale} {kind}": compared(label, pictures, scale, kind, methods, lpips)
         for label, pictures in sources(given.pictures).items()
+        if label in given.sets.split(",")
         for scale in SCALES
         for kind in KINDS
     }
     if given.sheet:
         sheet(rows, ["truth", *methods], given.sheet)
-    if given.model:
-        kept(folder)
-        costs(net.config, nets, given.compile)
-        command = [sys.executable, str(OWN), "--peak", "--model", str(folder)]
-        subprocess.run([*command, "--megapixels", str(given.megapixels)], check=True)
+    kept(folder)
+    costs(net.config, nets, given.compile)
+    command = [sys.executable, str(OWN), "--peak", "--model", str(folder)]
+    subprocess.run([*command, "--megapixels", str(given.megapixels)], check=True)
 
 
 if __name__ == "__main__":

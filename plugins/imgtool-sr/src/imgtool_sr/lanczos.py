@@ -28,7 +28,6 @@ class Lanczos(Enlarging[LanczosParams]):
 
     id = "sr.lanczos"
     summary = "Enlarge by Lanczos resampling: no model, no invented detail."
-    default_of_family = True
     native = 2
 
     def enlarge(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("imgtool.sr")
 TASK = "super-resolution"
+SHIPPED = "sr/pocketsr"
 MOST = 4
 """Enlargement that models are trained up to; what is more is resampled."""
 
@@ -40,8 +41,8 @@ class PocketParams:
     """Parameters of `sr.pocketsr`."""
 
     model: Annotated[
-        str, Help("Folder that `imgtool train sr.pocketsr` wrote."), ModelRef(TASK)
-    ] = ""
+        str, Help("Alias, or folder that `imgtool train sr.pocketsr` wrote."), ModelRef(TASK)
+    ] = SHIPPED
     scale: Scale = None
     size: Size = ""
     tile: Annotated[
@@ -61,6 +62,7 @@ class Pocketsr(Tiled[PocketParams]):
     id = "sr.pocketsr"
     summary = "Enlarge by PocketSR: one diffusion step between a light encoder and decoder."
     native = 2
+    default_of_family = True
 
     guarded: Guarded
 
@@ -75,16 +77,11 @@ class Pocketsr(Tiled[PocketParams]):
         Raises
         ------
         BadParams : sizes or tiles mean nothing.
-        ModelUnusable : no model is named, or it is of another kind.
+        ModelUnusable : the model is of another kind.
         """
         from imgtool_sr.checkpoints import whole_picture_layers
 
         super().open(params, runtime)
-        if not params.model:
-            raise ModelUnusable(
-                "sr.pocketsr: no model is named",
-                "Give --model FOLDER; imgtool train sr.pocketsr -o FOLDER makes one",
-            )
         model = runtime.model(params.model, TASK)
         key = ("pocketsr", model.digest, str(runtime.torch_device), str(runtime.torch_dtype))
         self.guarded = runtime.load_once(key, lambda: self._loaded(model.path))
@@ -153,7 +150,7 @@ class Pocketsr(Tiled[PocketParams]):
     @classmethod
     def weight_bytes(cls, params: PocketParams, runtime: Runtime) -> int:
         """Size of the weights on disk."""
-        return runtime.model(params.model, TASK).weight_bytes if params.model else 0
+        return runtime.model(params.model, TASK).weight_bytes
 
     @classmethod
     def check_models(cls, folder: Path) -> dict[str, object]:
