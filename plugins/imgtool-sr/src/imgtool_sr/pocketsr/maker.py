@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SOURCES: Final = ("leaves", "scenes", "leaves", "textures")
 DEGRADATIONS: Final = {"bicubic": 6.0, "mild": 0.0, "area": 6.0, "classic": 0.0}
-"""And the most grain of the sharp pictures, in levels: photographs have some, which is to be kept."""
+"""And the most grain of the sharp pictures, in levels: photographs have some, to be kept."""
 SOFTNESS: Final = 1.2
 """Widest blur of the sharp pictures, in pixels. Photographs are never as sharp as leaves are drawn;
 a net that saw nothing soft sharpens them too much."""
