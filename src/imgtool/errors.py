@@ -24,11 +24,18 @@ class Status(IntEnum):
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'? ` for the nearest known name, or an empty string."""
+    """`did you mean 'x'? ` for the nearest known name, or an empty string.
+
+    Among names of one family (`tabletop/`, `score.`) only what follows it is compared.
+    """
     import difflib  # only when something is wrong already
 
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {match[0]!r}? " if match else ""
+    every = list(known)
+    shared = max(name.rfind("/"), name.rfind(".")) + 1
+    family = [one for one in every if shared and one.startswith(name[:shared])]
+    rests = {one[shared:]: one for one in family} or {one: one for one in every}
+    match = difflib.get_close_matches(name[shared:] if family else name, rests, n=1, cutoff=0.6)
+    return f"did you mean {rests[match[0]]!r}? " if match else ""
 
 
 def some(names: Iterable[str], most: int = 12) -> str:
