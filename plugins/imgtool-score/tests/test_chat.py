@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from chat_server import ChatServer
 
-from imgtool.api import EndpointDown, ModelUnusable
+from imgtool.api import BadParams, EndpointDown, ModelUnusable
 from imgtool.runtime.context import Runtime
 from imgtool.runtime.shared import Shared
 from imgtool_score import endpoint as client
@@ -85,6 +86,18 @@ def test_refusal_is_final(status: int) -> None:
         assert len(server.requests) == 1
 
 
+def test_redirection_takes_the_key_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGTOOL_API_KEY", "a-made-up-word")
+    with ChatServer(lambda text, picture: "well") as other:
+        place = {"Location": f"{other.url}/chat/completions"}
+        with (
+            ChatServer(lambda text, picture: (302, "", place)) as server,
+            pytest.raises(EndpointDown, match="status 302"),
+        ):
+            patient(server).answer("hello")
+    assert other.keys == []
+
+
 @pytest.mark.parametrize("body", [b"[]", b'{"choices": []}', b'"text"', b'{"choices": [{}]}'])
 def test_answer_of_another_kind_is_no_completion(body: bytes) -> None:
     with (
@@ -105,11 +118,50 @@ def test_service_that_says_how_long_to_wait_is_obeyed(monkeypatch: pytest.Monkey
 
 def test_hanging_service_is_left() -> None:
     gone = threading.Event()
+    calls: list[None] = []
     with ChatServer(lambda text, picture: gone.wait(30) and "late") as server:
+        service = replace(patient(server, 0.1), spend=lambda: calls.append(None))
         with pytest.raises(EndpointDown, match="does not answer"):
-            patient(server, 0.1).answer("hello")
+            service.answer("hello")
         gone.set()
-    assert len(server.requests) == 4
+    assert len(calls) == 4
+
+
+def test_answer_without_end_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MOST_BYTES", 1000)
+    with ChatServer(lambda text, picture: b" " * 100_000) as server:
+        with pytest.raises(EndpointDown, match="more than 1000 bytes"):
+            patient(server).answer("hello")
+        assert len(server.requests) == 1
+
+
+def test_line_end_after_the_key_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGTOOL_API_KEY", "a-made-up-word\n")
+    with ChatServer(lambda text, picture: "well") as server:
+        patient(server).answer("hello")
+    assert server.keys == ["Bearer a-made-up-word"]
+
+
+@pytest.mark.parametrize("key", ["made-up\nword", "made-up-w\u00f6rd"])
+def test_key_that_cannot_be_sent_is_refused_and_not_shown(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGTOOL_API_KEY", key)
+    with pytest.raises(BadParams, match="IMGTOOL_API_KEY") as caught:
+        Endpoint("http://127.0.0.1:9/v1").answer("hello")
+    assert "made-up" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("url", ["ftp://host/v1", "http://", "http://[::1/v1", "host:8000"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(BadParams, match="no http address"):
+        Endpoint(url)
+
+
+def test_password_in_an_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(BadParams, match="holds a password") as caught:
+        Endpoint("http://me:secret@host/v1")
+    assert "secret" not in f"{caught.value} {caught.value.hint}"
 
 
 def test_trickle_is_left_though_each_byte_comes_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import os
 import random
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,13 @@ TRIES = 4
 BUSY = frozenset({408, 409, 429, 500, 502, 503, 504})
 LONGEST_WAIT_S = 30.0
 MOST_BYTES = 16 << 20
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Goes where the user said: elsewhere the body would not come along, and the key would."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Nothing to ask instead: the redirection is an error like any other status."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +60,17 @@ class Endpoint:
     spend: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
+        try:
+            parts = urllib.parse.urlsplit(self.url)
+        except ValueError:
+            parts = urllib.parse.SplitResult("", "", "", "", "")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BadParams(
                 f"endpoint {self.url!r} is no http address", "Such as http://localhost:8000/v1"
             )
+        if "@" in parts.netloc:
+            # Addresses are shown, and kept with the scores.
+            raise BadParams("the endpoint's address holds a password", f"Put a key into {KEY}")
 
     def answer(
         self,
@@ -76,6 +91,7 @@ class Endpoint:
         Raises
         ------
         EndpointDown : the service does not answer, refuses, or answers something else.
+        BadParams : the key cannot be sent.
         """
         body = self._body(text, image, most_tokens, seed)
         if system:
@@ -143,6 +159,8 @@ class Endpoint:
                     if err.code not in BUSY or last:
                         raise self._refused(err) from err
                     least = _asked_to_wait(err)
+            except EndpointDown:
+                raise
             except (OSError, http.client.HTTPException, ValueError) as err:
                 if last:
                     raise EndpointDown(f"{self.url} does not answer: {err}") from err
@@ -155,7 +173,8 @@ class Endpoint:
         """The answer's body. A trickle, each byte of it in time, ends by the clock too."""
         end = time.monotonic() + self.timeout_s
         found = bytearray()
-        with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:  # noqa: S310
+        opener = urllib.request.build_opener(_Stay)
+        with opener.open(request, timeout=self.timeout_s) as reply:
             while part := reply.read1(1 << 16):
                 found += part
                 if time.monotonic() > end:
@@ -185,5 +204,8 @@ def data_url(image: np.ndarray) -> str:
 
 
 def _authorization() -> dict[str, str]:
-    key = os.environ.get(KEY, "")
+    key = os.environ.get(KEY, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        # Python's own complaint about such a header quotes it whole.
+        raise BadParams(f"the key in {KEY} holds signs that no key has", "Copy it once more")
     return {"Authorization": f"Bearer {key}"} if key else {}
