@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from imgtool.api import BadParams, Batch, ModelUnusable, Runtime
 from imgtool.cli.main import run
@@ -194,4 +195,19 @@ def test_prompts_of_another_encoder_are_refused(
     save_depth("depth_anything", folder / "semantics")
 
     with pytest.raises(ModelUnusable, match="gives prompts of 16 numbers, and the model takes 32"):
+        opened(registry, folder)
+
+
+def test_an_encoder_that_was_trained_on_since_is_refused(
+    registry: Registry, model: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model, tmp_path / "ppd")
+    weights = load_file(folder / "semantics" / "model.safetensors")
+    name = min(weights)
+    save_file(
+        weights | {name: weights[name] + 0.01}, folder / "semantics" / "model.safetensors",
+        {"format": "pt"},
+    )  # fmt: skip
+
+    with pytest.raises(ModelUnusable, match="semantics' is not the encoder that the model was"):
         opened(registry, folder)

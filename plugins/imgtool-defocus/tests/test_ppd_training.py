@@ -21,6 +21,7 @@ from imgtool_defocus.ppd.maker import PpdTrainParams, TrainPpd
 from imgtool_defocus.ppd.model import PixelPerfect
 from imgtool_defocus.ppd.pool import Pool
 from imgtool_defocus.ppd.quality import fitted_errors, mean_of
+from imgtool_defocus.ppd.semantics import fingerprint
 from imgtool_defocus.ppd.training import PpdTraining, Training, side_for, split
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def test_a_training_leaves_a_model_its_encoder_figures_logs_and_plots(whole: Pat
         for log in whole.glob("*/log.csv")
     }
 
-    assert load_ppd(whole).config == SIZES["tiny"]
+    assert load_ppd(whole).config == replace(
+        SIZES["tiny"], encoder=fingerprint(whole / "semantics")
+    )
     assert (whole / "semantics" / "model.safetensors").is_file()
     assert sorted(figures) == ["abs_rel", "delta1", "edge_chamfer_m", "flying"]
     assert sorted(logs) == ["1-coarse", "2-fine"]

@@ -51,10 +51,11 @@ def save_ppd(folder: Path) -> Path:
     from imgtool_defocus.ppd.checkpoint import save_ppd as save
     from imgtool_defocus.ppd.config import SIZES
     from imgtool_defocus.ppd.net import CascadeTransformer
+    from imgtool_defocus.ppd.semantics import fingerprint
 
-    save_depth("glpn", folder / "semantics")
+    encoder = fingerprint(save_depth("glpn", folder / "semantics"))
     torch.manual_seed(3)
-    save(CascadeTransformer(replace(SIZES["tiny"], semantics=32)), folder)
+    save(CascadeTransformer(replace(SIZES["tiny"], semantics=32, encoder=encoder)), folder)
     return folder
 
 

@@ -24,6 +24,7 @@ class PpdConfig:
     patch : pixels on each side of a token before the seam; behind it, half as many.
     semantics : channels of the prompts.
     area : pixels of the pictures it is made for.
+    encoder : fingerprint of the encoder of its prompts (`semantics.fingerprint`); empty: not known.
     objective : `flow` denoises depth; `regression`, for comparison, gives it in one step from no
         noise.
     """
@@ -34,12 +35,13 @@ class PpdConfig:
     patch: int = 16
     semantics: int = 1024
     area: int = 1024 * 768
+    encoder: str = ""
     objective: Literal["flow", "regression"] = "flow"
 
 
 SIZES: Final = {
     "full": PpdConfig(),
-    "small": PpdConfig(width=128, blocks=4, heads=4, patch=8, semantics=320, area=64 * 64),
+    "small": PpdConfig(width=88, blocks=4, heads=2, patch=8, semantics=320, area=64 * 64),
     "tiny": PpdConfig(width=32, blocks=2, heads=2, patch=8, semantics=320, area=64 * 64),
 }
 """`full`: of the paper, 500 million weights. `small`: for training on one CPU core.

@@ -69,7 +69,7 @@ class TrainPpd(Maker[PpdTrainParams]):
         from imgtool_defocus.ppd.config import SIZES
         from imgtool_defocus.ppd.model import PixelPerfect
         from imgtool_defocus.ppd.pool import Pool
-        from imgtool_defocus.ppd.semantics import keep_encoder, load_prompts
+        from imgtool_defocus.ppd.semantics import fingerprint, keep_encoder, load_prompts
         from imgtool_defocus.ppd.training import PpdTraining, Training, side_for, split
 
         device = runtime.torch_device  # asking sets threads before torch computes anything
@@ -81,6 +81,7 @@ class TrainPpd(Maker[PpdTrainParams]):
             SIZES["tiny" if params.smoke else params.size],
             objective=params.objective,
             semantics=prompts.channels,
+            encoder=fingerprint(encoder),
         )
         side = side_for(config)
         loops = make_loops(runtime.journal)

@@ -13,7 +13,7 @@ from imgtool_defocus.depth import LOGDEPTH
 from imgtool_defocus.estimate import Estimate, Options
 from imgtool_defocus.ppd.checkpoint import load_ppd
 from imgtool_defocus.ppd.flow import MIDDLE, sampled
-from imgtool_defocus.ppd.semantics import FOLDER, Prompts, load_prompts
+from imgtool_defocus.ppd.semantics import FOLDER, Prompts, fingerprint, load_prompts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +54,11 @@ def load(folder: Path, options: Options, device: torch.device, dtype: torch.dtyp
             f"{str(folder / FOLDER)!r} gives prompts of {prompts.channels} numbers, and the model "
             f"takes {net.config.semantics}",
             "Put the encoder there that it was trained with",
+        )
+    if net.config.encoder and net.config.encoder != fingerprint(folder / FOLDER):
+        raise ModelUnusable(
+            f"{str(folder / FOLDER)!r} is not the encoder that the model was trained with",
+            "Put that one there; prompts of another mean nothing to it",
         )
     return PixelPerfect(net.to(device, dtype), prompts, options)
 

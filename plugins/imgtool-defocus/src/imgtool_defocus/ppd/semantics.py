@@ -6,6 +6,7 @@ in its stead, which are brought to one grid.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -102,6 +103,13 @@ def load_prompts(folder: Path, device: torch.device, dtype: torch.dtype) -> Prom
             folder, dtype=dtype, use_safetensors=True, **local
         )
         return KNOWN[kind](net.to(device).eval().requires_grad_(False), folder)
+
+
+def fingerprint(folder: Path) -> str:
+    """32 hex digits of an encoder's weights."""
+    with (folder / FILES[-1]).open("rb") as file:
+        total = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+    return total.hexdigest()
 
 
 def keep_encoder(source: Path, folder: Path) -> None:
