@@ -8,6 +8,7 @@ import pytest
 
 from imgtool_generate.classes import TABLE
 from imgtool_generate.samplers import CHOICES, SHORT_NAMES, find
+from imgtool_generate.schedule import make_scheduler
 
 
 def arguments(name: str) -> set[str]:
@@ -68,3 +69,17 @@ def test_schedulers_are_found_however_they_are_spelt(written: str, short: str | 
 
 def test_short_names_find_themselves() -> None:
     assert [find(name) for name in SHORT_NAMES] == list(SHORT_NAMES)
+
+
+@pytest.mark.parametrize("name", ["flow-euler", "flow-heun", "dpm++", "unipc"])
+def test_flow_models_keep_their_shift_under_every_scheduler(name: str) -> None:
+    from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
+
+    flow = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+    of_sd3 = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    of_sana = DPMSolverMultistepScheduler(**flow, flow_shift=3.0)
+    for own in (of_sd3, of_sana):
+        made = make_scheduler(name, own)
+        made.set_timesteps(4)
+        # The second of four levels: below 0.76 without a shift, above 0.85 with one of 3.
+        assert 0.8 < made.sigmas[made.sigmas < 0.99].max() < 0.95

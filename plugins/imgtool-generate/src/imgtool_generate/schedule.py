@@ -38,7 +38,9 @@ def make_scheduler(name: str, current: Any) -> Any:
         hint = f"It takes: {', '.join(fitting)}"
         raise BadParams(f"scheduler {name!r} does not fit this model", hint)
     choice = CHOICES[short]
-    settings = {**choice.settings, **(choice.flow or {})} if flow else choice.settings
+    settings = dict(choice.settings)
+    if flow:
+        settings |= {**(choice.flow or {}), **_shift(choice, current)}
     cls = getattr(diffusers, choice.class_name)
     try:
         return cls.from_config(current.config, **settings)
@@ -68,6 +70,12 @@ def is_flow(scheduler: Any) -> bool:
         or bool(scheduler.config.get("use_flow_sigmas"))
         or scheduler.config.get("prediction_type") == "flow_prediction"
     )
+
+
+def _shift(choice: SamplerChoice, current: Any) -> dict[str, float]:
+    """How far the levels of noise lean to noise, which schedulers call by two names."""
+    shift = float(current.config.get("shift", current.config.get("flow_shift", 1.0)))
+    return {"shift" if choice.flow_only else "flow_shift": shift}
 
 
 def _fits(choice: SamplerChoice, flow: bool) -> bool:
