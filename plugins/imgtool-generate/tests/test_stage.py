@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from imgtool.api import BadParams, Batch, ModelUnusable
+from imgtool.api import BadParams, Batch, ModelUnusable, Row
 from imgtool_generate.decode import DecodeVae
 from imgtool_generate.decode import Params as DecodeParams
+from imgtool_generate.prompts import warn_of_long_prompts
 from imgtool_generate.stage import Diffusers, Params
 
 if TYPE_CHECKING:
@@ -137,6 +139,25 @@ def test_option_acts(tiny_folder: Folder, opened: Open) -> None:
     assert not np.allclose(plain, rescaled)
 
 
+@pytest.mark.parametrize("family", ["sdxl", "sd3", "flux"])
+def test_prompt_of_a_further_encoder_is_that_of_every_row(
+    family: str, tiny_folder: Folder, opened: Open
+) -> None:
+    rows = Batch(("b", "a"), {"prompt": ["on a table", "a red cube"], "seed": [4, 3]})
+    settings: dict[str, Any] = {"option": ("prompt_2=5",), "width": 32, "height": 32}
+    both = draw(opened, tiny_folder(family), rows, **settings)["latents"][1]
+    alone = draw(opened, tiny_folder(family), **settings)["latents"][0]
+    assert np.abs(both - alone).max() <= 1e-4 * np.abs(alone).max()
+
+
+@pytest.mark.parametrize("scheduler", ["dpm++", "flow-heun"])
+def test_scheduler_that_the_pipeline_cannot_ask_is_named(
+    scheduler: str, tiny_folder: Folder, opened: Open
+) -> None:
+    with pytest.raises(BadParams, match="cannot choose steps as FluxPipeline wants"):
+        draw(opened, tiny_folder("flux"), scheduler=scheduler, width=32, height=32)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -234,6 +255,18 @@ def test_overflow_in_half_precision_is_computed_again(own: Path, opened: Open) -
     assert result.ids == ("a",)
 
 
+def test_weights_have_the_format_they_had_after_rows_computed_again(
+    tiny_folder: Folder, opened: Open
+) -> None:
+    params = Params(model=str(tiny_folder("pixart")), steps=2)
+    sampler = opened(Diffusers, params, dtype="float16").sampler
+    parts = [*sampler.pipe.text_encoder.parameters(), *sampler.pipe.transformer.parameters()]
+    before = [part.dtype for part in parts]
+    assert len(set(before)) == 2  # T5 keeps some in float32
+    assert sampler._in_float32(list(ONE))[0].dtype == np.float32
+    assert [part.dtype for part in parts] == before
+
+
 def test_constant_picture_warns(own: Path, opened: Open, caplog: pytest.LogCaptureFixture) -> None:
     edit(own, "vae", lambda weights: [w.zero_() for n, w in weights.items() if "decoder" in n])
     decode = opened(DecodeVae, DecodeParams(model=str(own)))
@@ -249,6 +282,27 @@ def test_long_prompt_is_said_to_be_cut(
     with caplog.at_level(logging.WARNING, "imgtool.generate"):
         draw(opened, tiny_folder("sd"), rows)
     assert "row a: the prompt has 2002 tokens, the model reads the first 16" in caplog.text
+
+
+def test_prompt_of_other_letters_is_counted_by_its_bytes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    core = Tokenizer(models.BPE({letter: at for at, letter in enumerate(letters)}, []))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=16)
+    pipe = SimpleNamespace(components={"tokenizer": tokenizer})
+    capability: Any = SimpleNamespace(defaults={})
+    rows = [Row("a", {"prompt": "桌上的红色方块"}), Row("b", {"prompt": "a red cube"})]
+    given = Row("c", {"prompt": "red cube " * 100, "prompt_embeds": np.zeros((16, 4))})
+    with caplog.at_level(logging.WARNING, "imgtool.generate"):
+        warn_of_long_prompts(pipe, capability, [*rows, given])
+    assert [record.getMessage() for record in caplog.records] == [
+        "row a: the prompt has 21 tokens, the model reads the first 16"
+    ]
 
 
 def test_tiles_decode_to_nearly_the_same_picture(tiny_folder: Folder, opened: Open) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from imgtool.api import BadParams
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from imgtool_generate.capability import Capability
+
+# Of SDXL, SD3, FLUX and HiDream.
+FURTHER_PROMPT = re.compile(r"(negative_)?prompt_\d")
 
 
 def read_options(texts: Sequence[str], capability: Capability) -> dict[str, object]:
@@ -38,6 +42,14 @@ def read_options(texts: Sequence[str], capability: Capability) -> dict[str, obje
     return options
 
 
+def for_rows(options: Mapping[str, object], rows: int) -> dict[str, object]:
+    """The options for a call on so many rows: a prompt of a further text encoder for each."""
+    return {
+        key: [value] * rows if FURTHER_PROMPT.fullmatch(key) else value
+        for key, value in options.items()
+    }
+
+
 def _near(key: str, known: Sequence[str]) -> str:
     import difflib
 
@@ -51,7 +63,8 @@ def _typed(key: str, text: str, default: object) -> object:
         value = json.loads(text)
     except ValueError:
         value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
-    if isinstance(default, str) and not isinstance(value, str):
+    is_text = isinstance(default, str) or FURTHER_PROMPT.fullmatch(key)
+    if is_text and not isinstance(value, str):
         return text
     if isinstance(default, float) and type(value) is int:
         return float(value)

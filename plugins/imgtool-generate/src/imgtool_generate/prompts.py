@@ -92,9 +92,11 @@ def warn_of_long_prompts(pipe: Any, capability: Capability, rows: Sequence[Row])
         return
     tokenizer, limit = max(limits, key=lambda pair: pair[1])
     for row in rows:
+        if row.values.get("prompt_embeds") is not None:
+            continue
         prompt = str(row.values.get("prompt") or "")
-        # A token is at least one character, so short prompts need no counting.
-        if len(prompt) + 2 <= limit:
+        # A token is at least one byte, so short prompts need no counting.
+        if len(prompt.encode()) + 2 <= limit:
             continue
         count = len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
         if count > limit:

@@ -12,9 +12,9 @@ from imgtool_generate import noise
 from imgtool_generate.capability import Capability, default_size, inspect_pipeline
 from imgtool_generate.encoding import text_encoder_mark
 from imgtool_generate.loading import load_pipeline
-from imgtool_generate.options import read_options
+from imgtool_generate.options import for_rows, read_options
 from imgtool_generate.prompts import check_embeds, prompt_arguments, warn_of_long_prompts
-from imgtool_generate.schedule import check_name, check_steps, make_scheduler
+from imgtool_generate.schedule import check_name, check_steps, is_about_steps, make_scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,8 +132,16 @@ class Sampler:
         return list(groups.values())
 
     def _compute(self, rows: Sequence[Row]) -> list[np.ndarray]:
-        with self._lock:
-            output = self.pipe(**self._arguments(rows))[0]
+        try:
+            with self._lock:
+                output = self.pipe(**self._arguments(rows))[0]
+        except (AssertionError, TypeError, ValueError) as err:
+            if not is_about_steps(err):
+                raise
+            raise BadParams(
+                f"{self.scheduler_name} cannot choose steps as {self.capability.pipeline} wants",
+                "Take another scheduler, and leave the options timesteps and sigmas out",
+            ) from err
         latents = noise.as_latents(output, self.capability, self.shape)
         return list(latents.numpy())
 
@@ -147,7 +155,7 @@ class Sampler:
             "generator": generators,
             "output_type": "latent",
             "return_dict": False,
-            **self.options,
+            **for_rows(self.options, len(rows)),
         }
         if self.capability.scale_arg and self.guidance is not None:
             arguments[self.capability.scale_arg] = self.guidance
@@ -172,21 +180,24 @@ class Sampler:
         import torch
 
         log.info("%d rows gave NaN: computing them again in float32", len(rows))
-        nets = [
-            net
+        parts = [
+            part
             for name, net in self.pipe.components.items()
             if isinstance(net, torch.nn.Module) and name != "vae"
+            for part in (*net.parameters(), *net.buffers())
+            if part.is_floating_point()
         ]
-        kept = self.dtype
+        # Each has its own: T5 keeps some weights in float32 beside half precision.
+        dtypes, own = [part.dtype for part in parts], self.dtype
         self.dtype = torch.float32
         try:
-            for net in nets:
-                net.to(torch.float32)
+            for part in parts:
+                part.data = part.data.float()
             return [array for row in rows for array in self._compute([row])]
         finally:
-            self.dtype = kept
-            for net in nets:
-                net.to(kept)
+            self.dtype = own
+            for part, dtype in zip(parts, dtypes, strict=True):
+                part.data = part.data.to(dtype)
 
 
 def settle_size(params: Params, pipe: Any, capability: Capability) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 from imgtool.api import BadParams
@@ -61,6 +62,12 @@ def check_steps(scheduler: Any, steps: int) -> None:
             f"scheduler 'pndm' takes {least} steps or more, not {steps}",
             f"Set steps to {least}, or take another scheduler, such as 'ddim'",
         )
+
+
+def is_about_steps(error: BaseException) -> bool:
+    """Whether a pipeline raised while it had its scheduler choose the steps, whatever the rows."""
+    walked = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code.co_name == "retrieve_timesteps" for frame, _ in walked)
 
 
 def is_flow(scheduler: Any) -> bool:
