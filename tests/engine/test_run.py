@@ -321,3 +321,10 @@ def test_one_row_is_computed_alone_with_the_same_result(store: Path, tmp_path: P
     wanted = {row.id: row["score.bright"] for row in whole.rows()}
     alone, _ = run(tmp_path / "alone.zarr", SEARCH[:2], rows(*"abc"), row="1.2")
     assert [(row.id, row["score.bright"]) for row in alone.rows()] == [("1.2", wanted["1.2"])]
+
+
+def test_a_row_computed_alone_is_never_taken_for_its_whole_batch(store: Path) -> None:
+    drawn = [StageUse("generate.noise", params={"n": 3})]
+    for row, ids in (("0.1", ["0.1"]), (None, ["0.0", "0.1", "0.2"]), ("0.2", ["0.2"])):
+        result, _ = run(store, drawn, rows("a"), row=row)
+        assert [found.id for found in result.rows()] == ids

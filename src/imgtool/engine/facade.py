@@ -140,7 +140,13 @@ def execute(
     source, source_fields, source_key = _open_source(request, store, registry)
     made = make_models(request.makers, registry, runtime, store)
     instances = resolve_instances(
-        unique_labels(request.stages), source_fields, source_key, registry, runtime, made
+        unique_labels(request.stages),
+        source_fields,
+        source_key,
+        registry,
+        runtime,
+        made,
+        request.row,
     )
     for instance in instances:
         store.write_instance(instance.key, instance.attributes())

@@ -91,6 +91,7 @@ def resolve_instances(
     registry: Registry,
     runtime: Runtime,
     made: Mapping[str, tuple[str, str]] | None = None,
+    row: str | None = None,
 ) -> tuple[Instance, ...]:
     """Instances of `uses` in order, with a `decode` put in where only latents are at hand.
 
@@ -100,6 +101,7 @@ def resolve_instances(
     source_fields : fields that the source rows have.
     source_key : name of the source instance.
     made : maker name to (path of the model it made, key of its derivation).
+    row : the one row to compute; a batch of it alone is never taken for the whole one.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def resolve_instances(
     BadPipeline : a label repeats or `from` names no earlier stage.
     BadParams, UnknownComponent, ModelUnusable : as the names say.
     """
-    chain = _Chain(registry, runtime, dict(made or {}), source_key, set(source_fields))
+    chain = _Chain(registry, runtime, dict(made or {}), source_key, set(source_fields), row)
     for use in uses:
         chain.add(use)
     return tuple(chain.instances)
@@ -123,8 +125,9 @@ class _Chain:
         made: dict[str, tuple[str, str]],
         source_key: str,
         source_fields: set[str],
+        row: str | None,
     ) -> None:
-        self.registry, self.runtime, self.made = registry, runtime, made
+        self.registry, self.runtime, self.made, self.row = registry, runtime, made, row
         self.source_key, self.source_fields = source_key, source_fields
         self.instances: list[Instance] = []
         self.fields: list[set[str]] = []
@@ -212,6 +215,8 @@ class _Chain:
         params = cheap_check(spec, given)
         digests += input_digest(spec, params, use.params, self.runtime)
         digests += execution_marks(spec, self.runtime)
+        if self.row is not None:
+            digests.append(f"row={self.row}")
         upstream_key = self.source_key if upstream is None else self.instances[upstream].key
         hashed = {
             name: use.params.get(name, value)

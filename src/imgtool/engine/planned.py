@@ -107,7 +107,7 @@ def plan(
     names, rows, fields, source_key = _source(request, registry, store)
     made, missing = _makers(request, registry, runtime, store)
     instances = resolve_instances(
-        unique_labels(request.stages), fields, source_key, registry, runtime, made
+        unique_labels(request.stages), fields, source_key, registry, runtime, made, request.row
     )
     found = _Names(store, instances, source_key, names, rows)
     planned = tuple(found.planned(i, runtime, seconds_per_row or {}) for i in instances)
