@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imgtool.batch import Batch, Failure
+from imgtool.engine.source import batches_of, commit_source
 from imgtool.errors import StorageFull, StoreDamaged, StoreNotFound, StoreReadOnly, StoreTooNew
 from imgtool.store import Store
 from imgtool.store.atomic import MARK, committed_folder, write_file
@@ -157,6 +158,17 @@ def test_verify_finds_every_fault_and_withdraws_the_batch(tmp_path: Path, fault:
         shutil.rmtree(folder, ignore_errors=True)
         filled(tmp_path / "s.zarr")
         assert verify(store) == []
+
+
+def test_verify_withdraws_an_input_picture_that_is_damaged(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s.zarr", "a")
+    rows = [{"id": "0", "image": np.zeros((4, 4, 3), np.uint8)}]
+    name = commit_source(store, next(batches_of(rows, 1)))
+    chunk = next((store.path / SOURCE / name).rglob("c/0/0/0/0"))
+    chunk.write_bytes(b"\1" + chunk.read_bytes()[1:])
+
+    assert [(d.batch, d.field, d.rows) for d in verify(store)] == [(name, "image", ("0",))]
+    assert store.names(SOURCE) == set()
 
 
 def test_cut_chunk_is_never_read_as_zeros(tmp_path: Path) -> None:

@@ -152,10 +152,12 @@ def _faults(store: Store, instance: str, name: str) -> Iterator[tuple[str, tuple
     if sorted(attributes["arrays"]) != held:
         yield "", batch.ids, "an array is missing or was added"
         return
+    is_whole = True
     for array, rows in attributes["arrays"].items():
         ids = tuple(batch.ids[row] for row in rows)
         reason = _array_fault(folder / array, digest.get(array))
         if reason:
+            is_whole = False
             yield array.rsplit(".", 1)[0], ids, reason
     if batch.failures and not store.has_failures(instance):
         yield "", batch.ids, "the mark that rows failed in it is gone"
@@ -167,7 +169,9 @@ def _faults(store: Store, instance: str, name: str) -> Iterator[tuple[str, tuple
             name, batch
         ):
             yield "", batch.ids, "its name does not follow from its upstream"
-    elif name != source_batch_name(batch.number, instance, store.read(instance, name, None)):
+    elif is_whole and name != source_batch_name(
+        batch.number, instance, store.read(instance, name, None)
+    ):
         yield "", batch.ids, "its rows do not match its name"
 
 
