@@ -110,6 +110,17 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+def test_numbers_of_numpy_are_kept_as_numbers(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s.zarr", "a")
+    scores = [np.float32(0.5), np.float64("nan"), None]
+    given = Batch(("0", "1", "2"), {"score.x": scores, "n": [np.int64(7), np.True_, 3]})
+    store.write(DRAW, "000000-n", given, None, ())
+
+    kept = store.read(DRAW, "000000-n").columns
+    assert [repr(value) for value in kept["score.x"]] == ["0.5", "nan", "None"]
+    assert [repr(value) for value in kept["n"]] == ["7", "True", "3"]
+
+
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     filled(tmp_path / "a.zarr")
     filled(tmp_path / "b.zarr")

@@ -77,8 +77,15 @@ def is_intact(data: bytes, found: Mapping[str, object]) -> bool:
     return group(found) == data and checksum(found) == found.get("checksum")
 
 
-def plain(value: object) -> object:
+def is_array(value: object) -> bool:
+    """Whether a value has dimensions; numpy's numbers are scalars, as scorers return them."""
+    return bool(getattr(value, "ndim", 0))
+
+
+def plain(value: Any) -> object:
     """A scalar as strict JSON: numbers that JSON lacks become `{"number": "nan"}`."""
+    if hasattr(value, "dtype"):
+        value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return {"number": repr(value)}
     if isinstance(value, list | tuple):

@@ -183,7 +183,7 @@ class Store:
             for field, values in batch.columns.items():
                 if field in new_arrays:
                     groups |= arrays.write_field(folder, field, values)
-                elif not any(hasattr(value, "dtype") for value in values):
+                elif not any(layout.is_array(value) for value in values):
                     scalars[field] = [layout.plain(value) for value in values]
             digests = {array: layout.file_digest(folder / array / layout.META) for array in groups}
             make_folder(self.beside / "failed")
