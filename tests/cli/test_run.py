@@ -149,6 +149,17 @@ def test_what_run_refuses(imgtool: Imgtool, arguments: list[str], message: str) 
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize("name", ["../../elsewhere", "a/b", ".hidden"])
+def test_a_run_is_never_recorded_outside_its_store(
+    imgtool: Imgtool, world: Path, name: str
+) -> None:
+    (world / "p.toml").write_text(f'["{name}"]\n[["{name}".stage]]\nuse = "draw"\n')
+    for command in (["draw", "a", "--name", name], ["run", "-f", "p.toml", name, "a"]):
+        answer = imgtool(*command, "--store", "s.zarr")
+        assert (answer.status, f"{name!r} cannot be" in answer.err) == (2, True)
+    assert not (world / "s.zarr").exists()
+
+
 @pytest.mark.usefixtures("pipelines")
 def test_a_picture_is_made_again_from_its_recipe(imgtool: Imgtool, world: Path) -> None:
     imgtool("run", "toy", "a cube", "a ball", "-o", "out/{id}.png")

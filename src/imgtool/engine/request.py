@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from imgtool.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -60,6 +62,10 @@ class RunRequest:
     batch : rows a source batch; 0: sixteen, fewer when stages expand them.
     compute_batch : rows computed at once inside a batch; 0: the stage's own choice.
     row : compute this one row (`42.1`) and nothing else.
+
+    Raises
+    ------
+    UsageError : `name` could not name a folder, or would name one elsewhere.
     """
 
     stages: tuple[StageUse, ...]
@@ -79,3 +85,9 @@ class RunRequest:
     schedule: Schedule = Schedule.AUTO
     offline: bool = True
     attributes: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            raise UsageError(
+                f"{self.name!r} cannot be the name of a run", "Use no '/', and no '.' to begin with"
+            )
