@@ -47,6 +47,18 @@ def test_pinned_runs_stay() -> None:
     assert store.runs() == ["kept"]
 
 
+def test_a_damaged_record_does_not_keep_the_cache_from_being_tidied() -> None:
+    add_run("old", 0)
+    store = add_run("broken", 1)
+    with (store.path / "runs" / "broken" / "zarr.json").open("a") as record:
+        record.write("x")
+
+    assert evict(0, now=True) == ["old"]
+
+    assert store.runs() == []
+    assert store.names(SOURCE_KEY) == set()
+
+
 def test_nothing_goes_while_a_process_uses_the_store() -> None:
     store = add_run("busy", 0)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.errors import UsageError
+from imgtool.errors import StoreDamaged, UsageError
 from imgtool.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def _evict(path: Path, limit: int) -> list[str]:
     from imgtool.store.gc import collect
 
     store = Store.open(path, "a")
+    _drop_unreadable(store)
     gone: list[str] = []
     by_age = sorted(store.runs(), key=lambda run: _record(store, run).stat().st_mtime_ns)
     size = _bytes(path)
@@ -112,6 +113,15 @@ def _evict(path: Path, limit: int) -> list[str]:
         gone.append(run)
         size = _bytes(path)
     return gone
+
+
+def _drop_unreadable(store: Store) -> None:
+    """Remove damaged records: nobody can know what they reach, and all the cache would stay."""
+    for run in store.runs():
+        try:
+            store.run(run)
+        except StoreDamaged:
+            shutil.rmtree(_record(store, run).parent)
 
 
 def _record(store: Store, run: str) -> Path:

@@ -203,3 +203,9 @@ def test_rows_without_a_picture_are_counted_and_the_others_written(
     assert answer.status == 0, answer.err
     assert "wrote out/1.png; 1 row without a picture" in answer.err
     assert (world / "sheet.png").is_file()
+
+
+def test_a_cache_that_cannot_be_tidied_does_not_fail_the_command(imgtool: Imgtool) -> None:
+    answer = imgtool("draw", "a", "--json", env={"IMGTOOL_CACHE_LIMIT": "much"})
+    assert (answer.status, len(answer.lines)) == (0, 1)
+    assert "was not tidied: IMGTOOL_CACHE_LIMIT is 'MUCH'" in answer.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from imgtool.cli.consent import may_download
 from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
 from imgtool.cli.place import run_name, store_path
-from imgtool.errors import Status, counted
+from imgtool.errors import ImgtoolError, Status, counted
 from imgtool.ui.progress import Bar, JsonProgress
 from imgtool.ui.timings import Timings, seconds_per_row
 from imgtool.ui.trace import Trace
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from imgtool.registry import Registry
     from imgtool.ui.deps import DepsFile
     from imgtool.ui.outlets import Outlet
+
+log = logging.getLogger("imgtool.cli")
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,16 @@ def perform(ctx: click.Context, job: Job, options: RunOptions) -> int:
 
         files += param_files(request, registry)
         deps.add(written(outlets), files, whole=status == Status.DONE)
-    evict()
+    _tidy_cache()
     return status
+
+
+def _tidy_cache() -> None:
+    """Keep the cache within its limit; what hinders that is not the command's failure."""
+    try:
+        evict()
+    except (ImgtoolError, OSError) as err:
+        log.warning("the cache of unnamed runs was not tidied: %s", err)
 
 
 def request_for(
