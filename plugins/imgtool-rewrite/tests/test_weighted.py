@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from imgtool.api import Batch
+from imgtool.api import BadParams, Batch
 from imgtool_rewrite.compiling import compile_pieces
+from imgtool_rewrite.continuing.stage import Expand, Promptist
+from imgtool_rewrite.genpilot.stage import GenPilot
+from imgtool_rewrite.llm import Llm
+from imgtool_rewrite.shortcot.stage import ShortCot
+from imgtool_rewrite.stage import Template
 from imgtool_rewrite.weighted import Weights, WeightsParams
 from imgtool_rewrite.weighting import blended, scaled
 from imgtool_rewrite.weights import parse
@@ -113,3 +118,10 @@ def test_pictures_of_unweighted_embeddings_are_those_of_the_prompt(opened: Open)
         drawing.close()
     np.testing.assert_allclose(one, plain, atol=1e-3)
     assert np.abs(two - plain).max() > 0.01
+
+
+@pytest.mark.parametrize("stage_class", [Template, Llm, GenPilot, ShortCot, Expand, Promptist])
+def test_words_of_rows_that_have_embeddings_are_not_rewritten(stage_class: Any) -> None:
+    rows = Batch(("a", "b"), {"prompt": ["a", "b"], "prompt_embeds": [None, np.zeros((2, 2))]})
+    with pytest.raises(BadParams, match=f"{stage_class.id}: rows have prompt_embeds"):
+        stage_class().process(rows)

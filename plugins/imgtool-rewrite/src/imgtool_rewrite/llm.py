@@ -23,7 +23,7 @@ from imgtool.api import (
 )
 from imgtool_rewrite.asking import INSTRUCTION, Request, Rewritten, call_key, question, rewrite
 from imgtool_rewrite.budget import Budget
-from imgtool_rewrite.record import REWRITE, with_entry
+from imgtool_rewrite.record import REWRITE, require_words, with_entry
 from imgtool_rewrite.spans import protect
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Llm(Stage[LlmParams]):
 
     def process(self, batch: Batch) -> Batch:
         """The rows, or `n` children of each, with new prompts and how they came about."""
+        require_words(batch, self.id)
         rows = list(batch.repeat(self.params.n))
         with ThreadPoolExecutor(self.chat.at_once) as pool:
             found = list(pool.map(self._rewritten, rows))

@@ -19,6 +19,7 @@ from imgtool.api import (
     RowError,
     Stage,
 )
+from imgtool_rewrite.record import require_words
 from imgtool_rewrite.template import TemplateError, draw, every, parse
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Template(Stage[TemplateParams]):
 
     def process(self, batch: Batch) -> Batch:
         """Children of each row; a prompt that stands for one text keeps its row."""
+        require_words(batch, self.id)
         texts = [self._texts(row) for row in batch]
         children = batch.expand([len(found) for found in texts])
         return children.with_columns(prompt=list(itertools.chain.from_iterable(texts)))

@@ -17,7 +17,7 @@ from imgtool.api import (
     Stage,
     optional,
 )
-from imgtool_rewrite.record import REWRITE, with_entry
+from imgtool_rewrite.record import REWRITE, require_words, with_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +86,7 @@ class Expand(Stage[ExpandParams]):
 
     def process(self, batch: Batch) -> Batch:
         """The rows, or `n` children of each, with words appended."""
+        require_words(batch, self.id)
         children = batch.repeat(self.params.n)
         made = self.runtime.halving(
             lambda rows: [self._expanded(row) for row in rows], list(children), 1
@@ -156,6 +157,7 @@ class Promptist(Stage[PromptistParams]):
 
     def process(self, batch: Batch) -> Batch:
         """The rows with new prompts; one that loses names, numbers or quotes is not taken."""
+        require_words(batch, self.id)
         made = self.runtime.halving(
             lambda rows: [self._rephrased(row) for row in rows], list(batch), 1
         )

@@ -22,7 +22,7 @@ from imgtool.api import (
     StageRef,
     optional,
 )
-from imgtool_rewrite.record import REWRITE, with_entry
+from imgtool_rewrite.record import REWRITE, require_words, with_entry
 
 if TYPE_CHECKING:
     from imgtool.api import Batch, Row, Runtime
@@ -172,6 +172,7 @@ class GenPilot(Stage[GenPilotParams]):
 
     def process(self, batch: Batch) -> Batch:
         """The rows with prompts that serve them better, and how they were found."""
+        require_words(batch, self.id)
         done = [self._row(row) for row in batch]
         return batch.with_columns(
             prompt=[prompt for prompt, _, _ in done],

@@ -23,7 +23,7 @@ from imgtool.api import (
 )
 from imgtool_rewrite.genpilot.stage import DRAWING, SEARCH, WRITING
 from imgtool_rewrite.llm import MaxRequests, load_limited, who_is_asked
-from imgtool_rewrite.record import REWRITE, with_entry
+from imgtool_rewrite.record import REWRITE, require_words, with_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -145,6 +145,7 @@ class ShortCot(Stage[ShortCotParams]):
 
     def process(self, batch: Batch) -> Batch:
         """The rows with planned prompts, and every plan with its picture and score."""
+        require_words(batch, self.id)
         done = [self._row(row) for row in batch]
         return batch.with_columns(
             prompt=[prompt for prompt, _, _ in done],
