@@ -153,6 +153,12 @@ def test_evolution_gains_within_200_evaluations() -> None:
     assert gain > 3 * spread  # more than the luck of one generation
 
 
+def test_generation_of_one_candidate_is_a_walk() -> None:
+    done = run(Toy(Weights(1.0, 0.0, 0.5)), optimiser="sep-cmaes", iterations=6, population=1)
+    assert done.halvings == 0
+    assert len(done.history) > 6
+
+
 def test_radius_holds_the_climb() -> None:
     for optimiser in ("adam", "sep-cmaes"):
         done = run(Toy(Weights(1.0, 0.0, 0.0)), optimiser=optimiser, radius=0.01)

@@ -48,7 +48,7 @@ class SepCmaEs:
         self.c = torch.ones_like(self.mean)
         self.path_c = torch.zeros_like(self.mean)
         self.path_sigma = torch.zeros_like(self.mean)
-        n, mu = len(self.mean), self.population // 2
+        n, mu = len(self.mean), max(self.population // 2, 1)
         raw = torch.log(torch.tensor(mu + 0.5)) - torch.arange(1, mu + 1).double().log()
         self.w = raw / raw.sum()
         self.mu_eff = mu_eff = float(1 / (self.w**2).sum())
