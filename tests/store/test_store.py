@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -344,6 +345,20 @@ def test_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
         store.write(SOURCE, "000000-fits", source("a"), None, ())
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_file_is_written_through_a_link_and_into_a_pipe(tmp_path: Path) -> None:
+    link, target, pipe = tmp_path / "link", tmp_path / "target", tmp_path / "pipe"
+    target.write_bytes(b"old")
+    link.symlink_to("target")
+    write_file(link, b"new")
+    assert (link.is_symlink(), target.read_bytes()) == (True, b"new")
+
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(pipe, b"data")
+    assert (os.read(reader, 9), pipe.is_fifo()) == (b"data", True)
+    os.close(reader)
 
 
 def test_folder_is_committed_whole_or_not_at_all(tmp_path: Path) -> None:

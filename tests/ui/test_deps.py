@@ -76,3 +76,13 @@ def test_one_failed_variant_of_a_sweep_leaves_no_file(tmp_path: Path) -> None:
     deps.withdraw([])
     deps.add([Path("b.png")], [Path("p.txt")], whole=True)
     assert not deps.path.exists()
+
+
+def test_a_pipe_is_written_to_rather_than_removed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "d")
+    reader = os.open(tmp_path / "d", os.O_RDONLY | os.O_NONBLOCK)
+    deps = DepsFile(tmp_path / "d")
+    deps.withdraw([])
+    deps.add([Path("a")], [Path("b")], whole=True)
+    assert os.read(reader, 99) == b"a: b\n\nb:\n"
+    os.close(reader)

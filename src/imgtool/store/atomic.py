@@ -107,11 +107,17 @@ def _lock(path: Path) -> int | None:
 def write_file(path: Path, data: bytes) -> None:
     """Replace `path` by `data` in one step; folders on the way are made.
 
+    A link stays, and what it points to is replaced; a device or pipe is written to.
+
     Raises
     ------
     StorageFull, OutputUnwritable : as `explained` says; nothing is left behind.
     """
     with explained(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
+        path = path.resolve()
         make_folder(path.parent)
         with _temporary(path.parent, lambda private: private.touch()) as private:
             try:

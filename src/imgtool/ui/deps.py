@@ -54,8 +54,9 @@ class DepsFile:
             )
         with explained(self.path):
             make_folder(self.path.parent)
-            self.path.unlink(missing_ok=True)
-            sync_folder(self.path.parent)
+            if self.path.is_file() or self.path.is_dir():  # a device or pipe stays
+                self.path.resolve().unlink()
+                sync_folder(self.path.parent)
 
     def add(self, outputs: Iterable[Path], files: Iterable[Path], *, whole: bool) -> None:
         """Write what is known by now, unless something went wrong.
