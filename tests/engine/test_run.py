@@ -22,6 +22,7 @@ from imgtool.errors import (
     InputEmpty,
     MissingField,
     OutOfMemory,
+    RowError,
     StageFailed,
 )
 from imgtool.pipeline import StageUse
@@ -106,6 +107,21 @@ class Flaky(Stage[NoParams]):
         return batch
 
 
+class Judge(Stage[NoParams]):
+    """Looks at all rows, notes that in its journal, and fails those that are bad."""
+
+    id = "check.judge"
+    scope = "run"
+    consumes = (fields.PROMPT,)
+
+    def process(self, batch: Batch) -> Batch:
+        self.runtime.journal.mkdir(parents=True, exist_ok=True)
+        bad = [row.id for row in batch if "bad" in str(row["prompt"])]
+        if bad:
+            raise RowError(bad[0], "it is bad")
+        return batch
+
+
 class Greedy(Stage[NoParams]):
     id = "check.greedy"
     consumes = (fields.PROMPT,)
@@ -148,6 +164,7 @@ STAGES: tuple[type[Stage[Any]], ...] = (
     Bright,
     Top,
     Flaky,
+    Judge,
     Greedy,
     Waiting,
     Ready,
@@ -254,6 +271,19 @@ def test_failed_row_passes_or_stops_when_told_to(store: Path, tmp_path: Path) ->
     assert set(passed.failures) == {"1"}
     with pytest.raises(StageFailed, match="row 1: ZeroDivisionError"):
         run(tmp_path / "other.zarr", uses, rows("a", "bad"), on_error=OnError.STOP)
+
+
+def test_a_barrier_tells_of_failed_rows_and_drops_its_journal(store: Path) -> None:
+    _, seen = run(store, [StageUse("check.judge")], rows("a", "bad", "c"), batch=1)
+    assert [e.row_id for e in seen if isinstance(e, events.RowFailed)] == ["1"]
+    done = [e for e in seen if isinstance(e, events.BatchDone) and e.label == "check.judge"]
+    assert [(e.rows, e.failed, e.cached) for e in done] == [(1, 0, 0), (0, 1, 0), (1, 0, 0)]
+    assert not [p for p in store.with_name("s.zarr.d").glob("journals/*/*")]
+
+
+def test_a_failed_row_of_a_barrier_stops_the_run_when_told_to(store: Path) -> None:
+    with pytest.raises(StageFailed, match="row 1: it is bad"):
+        run(store, [StageUse("check.judge")], rows("a", "bad"), on_error=OnError.STOP)
 
 
 def test_short_memory_halves_what_is_computed_at_once(store: Path) -> None:

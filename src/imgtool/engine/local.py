@@ -118,6 +118,27 @@ class Lane(threading.Thread):
         for outbox in self.outboxes:
             outbox.put(name)
 
+    def commit(self, name: str, batch: Batch, upstream: tuple[str, str], journal: str) -> None:
+        """Write a batch, drop the journal of this name, and announce and deliver it.
+
+        Raises
+        ------
+        StageFailed : rows failed in it, and the user wants to stop then.
+        """
+        key, label, session = self.instance.key, self.instance.label, self.session
+        session.store.write(key, name, batch, upstream, self._array_fields())
+        if journal:
+            session.store.drop_journal(key, journal)
+        for row_id, failure in batch.failures.items():
+            session.emit(events.RowFailed(label, row_id, failure))
+        self.deliver(name, len(batch), len(batch.failures), cached=False)
+        if batch.failures and session.request.on_error is OnError.STOP:
+            row_id, failure = next(iter(batch.failures.items()))
+            raise StageFailed(
+                f"stage {label!r}: row {row_id}: {failure.reason}",
+                "--on-error skip goes on with the other rows; --retry-failed tries them again",
+            )
+
     def _incoming(self) -> Iterator[str]:
         name = self._first()
         while name is not END and not self.session.stopped.is_set():
@@ -180,10 +201,9 @@ class Lane(threading.Thread):
             if claim is not None:
                 with claim:
                     self._write_barrier(upstream_names, names)
-                break
+                return
             if self.session.stopped.wait(CLAIM_POLL_S):
                 return
-        self._writer.finish()
         for name in names:
             self.deliver(name, 0, 0, cached=True)
 
@@ -193,19 +213,17 @@ class Lane(threading.Thread):
         parts = [self._read(name) for name in upstream_names]
         owner = {row_id: at for at, part in enumerate(parts) for row_id in part.ids}
         whole = concatenate(parts)
-        result = self._compute(names[0] if names else "", whole)
+        result = self._compute(names[0], whole)
         for at, (upstream_name, name) in enumerate(zip(upstream_names, names, strict=True)):
+            if self.session.store.has(self.instance.key, name):
+                self.deliver(name, 0, 0, cached=True)
+                continue
             mine = [i for i, parent in enumerate(result.parents) if owner[parent] == at]
             failed = {r: why for r, why in result.failures.items() if owner[r] == at}
             part = replace(result.keep(mine), number=parts[at].number, failures=failed)
-            if not self.session.store.has(self.instance.key, name):
-                self.session.store.write(
-                    self.instance.key,
-                    name,
-                    part,
-                    (self.instance.upstream_key, upstream_name),
-                    self._array_fields(),
-                )
+            # All notes are under the first name, and of use until the last part is committed.
+            journal = names[0] if name == names[-1] else ""
+            self.commit(name, part, (self.instance.upstream_key, upstream_name), journal)
 
     def _read(self, upstream_name: str) -> Batch:
         wanted = [f.name for f in self.instance.spec.consumes if f.is_array]
@@ -293,20 +311,6 @@ class _Writer(threading.Thread):
             with claim:
                 if self.lane.session.error is None:
                     try:
-                        self._commit(name, batch, upstream)
+                        self.lane.commit(name, batch, upstream, journal=name)
                     except BaseException as err:  # noqa: BLE001 - the lane's border, in its second thread
                         self.lane.session.abort(err)
-
-    def _commit(self, name: str, batch: Batch, upstream: tuple[str, str]) -> None:
-        lane, session = self.lane, self.lane.session
-        session.store.write(lane.instance.key, name, batch, upstream, lane._array_fields())
-        session.store.drop_journal(lane.instance.key, name)
-        for row_id, failure in batch.failures.items():
-            session.emit(events.RowFailed(lane.instance.label, row_id, failure))
-        lane.deliver(name, len(batch), len(batch.failures), cached=False)
-        if batch.failures and session.request.on_error is OnError.STOP:
-            row_id, failure = next(iter(batch.failures.items()))
-            raise StageFailed(
-                f"stage {lane.instance.label!r}: row {row_id}: {failure.reason}",
-                "--on-error skip goes on with the other rows; --retry-failed tries them again",
-            )
