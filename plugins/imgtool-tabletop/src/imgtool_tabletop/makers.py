@@ -5,24 +5,21 @@ A trainer that is stopped goes on where it was when the same command is given ag
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
-from imgtool.api import BadParams, InputMissing, Maker, quiet_libraries
+from imgtool.api import Maker, quiet_libraries
 from imgtool_tabletop import WEIGHTS
+from imgtool_tabletop.trainer import Place, SharingMaker, TrainMaker, report
 
 # Annotations of parameters are read when a maker is described.
 from imgtool_tabletop.training.params import (
-    ACCELERATED,
     AestheticParams,
     BudgetParams,
     ClipParams,
     GeneratorParams,
     LoraParams,
     MmditParams,
-    ModelParams,
     StartedParams,
     TrainParams,
     TurboParams,
@@ -36,85 +33,11 @@ from imgtool_tabletop.training.params import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import torch
-
     from imgtool.api import Runtime
     from imgtool_tabletop.training.bank import PictureBank
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a training takes place.
-
-    out_dir : the folder to make. work_dir : of checkpoints and `log.csv`. device : what computes.
-    """
-
-    out_dir: Path
-    work_dir: Path
-    device: torch.device
-
-
-P = TypeVar("P", bound=TrainParams)
-
-
-class _Trainer(Maker[P], Generic[P]):
-    broad: ClassVar[bool] = False
-    """Whether training sees every table, light and framing often, not the first few mostly."""
-    accelerated: ClassVar[bool] = False
-    """Whether an accelerator is used where there is one; others train on the CPU."""
-
-    def make(self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime) -> None:
-        """Render in one process, train in this one."""
-        quiet_libraries("transformers", "diffusers")
-        from imgtool_tabletop.training.bank import being_filled
-        from imgtool_tabletop.training.log import keep_logs
-
-        place = Place(out_dir, runtime.journal, self.device(params, runtime))
-        count = 128 if params.smoke else params.pictures
-        folder = self.bank_folder(params, runtime.journal)
-        bank = self.bank(folder, params.seed, count)
-        with being_filled(bank, at_least=min(count, 2048)):
-            self.train(params, bank, place)
-        keep_logs(runtime.journal, out_dir)
-
-    def device(self, params: P, runtime: Runtime) -> torch.device:
-        """What computes.
-
-        Raises
-        ------
-        BadParams : the budget is an accelerator's, and none is here or of use.
-        """
-        import torch
-
-        # Asked first of all, since it sets torch's threads.
-        found = runtime.torch_device
-        device = found if self.accelerated else torch.device("cpu")
-        if params.budget == ACCELERATED and device.type == "cpu":
-            raise BadParams(
-                f"{self.id} trains on the CPU, and budget {ACCELERATED!r} is an accelerator's",
-                "Write 20m or 2h",
-            )
-        if device != found:
-            report(f"{self.id} trains on the CPU")
-        return device
-
-    def bank_folder(self, params: P, journal: Path) -> Path:
-        """Where the pictures are or will be."""
-        return journal / "bank"
-
-    def bank(self, folder: Path, seed: int, count: int) -> PictureBank:
-        """The pictures to train on."""
-        from imgtool_tabletop.training.bank import PictureBank
-        from imgtool_tabletop.world.sample import BROAD, FIRST
-
-        return PictureBank(folder, seed, count, distribution=BROAD if self.broad else FIRST)
-
-    @abstractmethod
-    def train(self, params: P, bank: PictureBank, place: Place) -> None:
-        """Train on the bank's pictures."""
-
-
-class TrainClip(_Trainer[ClipParams]):
+class TrainClip(TrainMaker[ClipParams]):
     """`tabletop/clip`."""
 
     id = "train.tabletop/clip"
@@ -135,7 +58,7 @@ class TrainClip(_Trainer[ClipParams]):
         train_clip(settings, bank, place.out_dir, place.work_dir, report)
 
 
-class TrainJudge(_Trainer[TrainParams]):
+class TrainJudge(TrainMaker[TrainParams]):
     """The judge."""
 
     id = "train.tabletop/judge"
@@ -152,7 +75,7 @@ class TrainJudge(_Trainer[TrainParams]):
         train_judge(settings, bank, place.out_dir, place.work_dir, report)
 
 
-class TrainGenerator(_Trainer[GeneratorParams]):
+class TrainGenerator(TrainMaker[GeneratorParams]):
     """`tabletop`."""
 
     id = "train.tabletop"
@@ -179,30 +102,7 @@ class TrainGenerator(_Trainer[GeneratorParams]):
         )
 
 
-Q = TypeVar("Q", bound=ModelParams)
-
-
-class _SharingTrainer(_Trainer[Q], Generic[Q]):
-    broad = True
-
-    def bank_folder(self, params: Q, journal: Path) -> Path:
-        """The folder that `bank` names, else one's own.
-
-        Raises
-        ------
-        InputMissing : it holds no pictures.
-        """
-        if not params.bank:
-            return super().bank_folder(params, journal)
-        if not (Path(params.bank) / "pictures.u8").is_file():
-            raise InputMissing(
-                f"{params.bank!r} holds no rendered pictures",
-                "Name the folder NAME.journal/bank of another training",
-            )
-        return Path(params.bank)
-
-
-class TrainVae(_SharingTrainer[VaeParams]):
+class TrainVae(SharingMaker[VaeParams]):
     """The generator's autoencoder."""
 
     id = "train.tabletop/vae"
@@ -223,7 +123,7 @@ class TrainVae(_SharingTrainer[VaeParams]):
         train_vae(settings, bank, place.out_dir, place.work_dir, report)
 
 
-class TrainVlm(_SharingTrainer[StartedParams]):
+class TrainVlm(SharingMaker[StartedParams]):
     """`tabletop/vlm`."""
 
     id = "train.tabletop/vlm"
@@ -243,7 +143,7 @@ class TrainVlm(_SharingTrainer[StartedParams]):
         train_vlm(settings, bank, WEIGHTS / "clip", place.out_dir, place.work_dir, report)
 
 
-class TrainDepth(_SharingTrainer[StartedParams]):
+class TrainDepth(SharingMaker[StartedParams]):
     """`tabletop/depth`."""
 
     id = "train.tabletop/depth"
@@ -263,7 +163,7 @@ class TrainDepth(_SharingTrainer[StartedParams]):
         train_depth(settings, bank, place.out_dir, place.work_dir, report)
 
 
-class TrainTurbo(_SharingTrainer[TurboParams]):
+class TrainTurbo(SharingMaker[TurboParams]):
     """`tabletop/turbo`."""
 
     id = "train.tabletop/turbo"
@@ -283,7 +183,7 @@ class TrainTurbo(_SharingTrainer[TurboParams]):
         train_turbo(settings, bank, teacher, clip, place.out_dir, place.work_dir, report)
 
 
-class TrainMmdit(_SharingTrainer[MmditParams]):
+class TrainMmdit(SharingMaker[MmditParams]):
     """`tabletop/mmdit`."""
 
     id = "train.tabletop/mmdit"
@@ -308,7 +208,7 @@ class TrainMmdit(_SharingTrainer[MmditParams]):
         train_mmdit(settings, bank, vae, clip, place.out_dir, place.work_dir, report, place.device)
 
 
-class _TrainLora(_SharingTrainer[LoraParams]):
+class _TrainLora(SharingMaker[LoraParams]):
     task = "lora"
     broad = False
     attribute: ClassVar[str]
@@ -362,7 +262,7 @@ class TrainClutter(_TrainLora):
     attribute = "clutter"
 
 
-class TrainAesthetic(_SharingTrainer[AestheticParams]):
+class TrainAesthetic(SharingMaker[AestheticParams]):
     """`tabletop/aesthetic`."""
 
     id = "train.tabletop/aesthetic"
@@ -401,10 +301,3 @@ class TrainWriter(Maker[BudgetParams]):
         )
         train_writer(settings, out_dir, runtime.journal, report)
         keep_logs(runtime.journal, out_dir)
-
-
-def report(line: str) -> None:
-    """Progress of a training, to the log."""
-    import logging
-
-    logging.getLogger("imgtool.train").info(line)

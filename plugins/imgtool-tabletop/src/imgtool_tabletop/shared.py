@@ -38,7 +38,7 @@ class Loops:
         """
         import torch
 
-        from imgtool_tabletop.makers import report
+        from imgtool_tabletop.trainer import report
         from imgtool_tabletop.training.loop import Budget, Optimiser, Trainer
 
         budget = Budget(steps=steps, log_every=log_every)

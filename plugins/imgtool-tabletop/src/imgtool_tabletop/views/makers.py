@@ -33,7 +33,7 @@ class _DataMaker(Maker[P], Generic[P]):
         """Write the view of this maker's name; a stopped command goes on when given again."""
         import torch
 
-        from imgtool_tabletop.makers import report
+        from imgtool_tabletop.trainer import report
         from imgtool_tabletop.views.catalogue import VIEWS
         from imgtool_tabletop.views.writing import write_view
 
