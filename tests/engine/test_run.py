@@ -358,3 +358,16 @@ def test_a_row_computed_alone_is_never_taken_for_its_whole_batch(store: Path) ->
     for row, ids in (("0.1", ["0.1"]), (None, ["0.0", "0.1", "0.2"]), ("0.2", ["0.2"])):
         result, _ = run(store, drawn, rows("a"), row=row)
         assert [found.id for found in result.rows()] == ids
+
+
+def test_plugins_are_told_of_the_end_of_a_run_that_was_stopped(store: Path) -> None:
+    told: list[Any] = []
+
+    class Listening(SmallRegistry):
+        def notify(self, event: str, **arguments: object) -> None:
+            told.append((event, arguments.get("run")))
+
+    request = RunRequest((StageUse("check.flaky"),), rows("bad"), store, on_error=OnError.STOP)
+    with pytest.raises(StageFailed):
+        execute(request, Listening())  # type: ignore[arg-type]
+    assert told[-1] == ("imgtool_run_finished", events.RunFinished("run", 3, 1))

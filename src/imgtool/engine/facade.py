@@ -161,9 +161,16 @@ def execute(
             tuple(events.StageInfo(i.label, i.spec.id, i.key) for i in instances),
         )
     )
-    if request.retry_failed:
-        withdraw_failed(store, instances, record)
-    _run(session, instances, source, threads)
+    try:
+        if request.retry_failed:
+            withdraw_failed(store, instances, record)
+        _run(session, instances, source, threads)
+    except Exception as err:
+        # Plugins alone: the caller is told by the error.
+        status = int(getattr(err, "status", Status.STOPPED))
+        ended = events.RunFinished(request.name, status, len(collected.failures))
+        registry.notify("imgtool_run_finished", run=ended)
+        raise
     failures = _failures(store, instances, collected)
     ordered = {label: tuple(sorted(names)) for label, names in collected.batches.items()}
     for label in ("source", *(i.label for i in instances)):
