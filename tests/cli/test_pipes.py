@@ -9,6 +9,8 @@ import subprocess
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -160,3 +162,12 @@ def test_output_to_the_null_device_is_no_stream(world: Path) -> None:
         done = subprocess.run([*COMMAND, "upper", "a"], stdout=nowhere, check=False, timeout=60)
 
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_works_with_its_streams_closed(world: Path, closed: str) -> None:
+    script = f'exec "$0" "$@" {closed}'
+    command = ["sh", "-c", script, *COMMAND, "draw", "a", "-o", "a.png", "--store", "s.zarr"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert (world / "a.png").is_file()

@@ -27,6 +27,7 @@ _GO_ON = "the same command goes on from there"
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and exit with its status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_standard_streams()
     if "--help" not in arguments:
         _hear_termination()
     for stream in (sys.stdout, sys.stderr):
@@ -149,6 +150,17 @@ def _before_texts(arguments: Sequence[str]) -> list[str]:
 def _wants_json(options: Sequence[str]) -> bool:
     """Whether stderr is read by a program: `--progress json`, on any command that has it."""
     return "--progress=json" in options or ("--progress", "json") in pairwise(options)
+
+
+def _open_standard_streams() -> None:
+    """Let what would go to a closed stdout or stderr vanish, and no file get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _hear_termination() -> None:
