@@ -149,6 +149,15 @@ def test_what_run_refuses(imgtool: Imgtool, arguments: list[str], message: str) 
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.usefixtures("pipelines")
+def test_an_option_that_is_given_goes_before_the_pipelines_own(imgtool: Imgtool) -> None:
+    own, same, zero = (
+        json.loads(imgtool("run", "toy", "a", *seed, "--json").lines[0])["seed"]
+        for seed in ((), ("--seed", "5"), ("--seed", "0"))
+    )
+    assert own == same != zero
+
+
 @pytest.mark.parametrize("name", ["../../elsewhere", "a/b", ".hidden"])
 def test_a_run_is_never_recorded_outside_its_store(
     imgtool: Imgtool, world: Path, name: str

@@ -9,7 +9,7 @@ import pytest
 
 import imgtool
 from imgtool.engine.python import StageCall
-from imgtool.errors import UnknownComponent
+from imgtool.errors import StageFailed, UnknownComponent
 from imgtool.fields import PROMPT
 from imgtool.runtime.context import Runtime
 from imgtool.stages import Stage
@@ -90,3 +90,17 @@ def test_a_stage_is_a_function_of_fields() -> None:
     with imgtool.stage("rewrite.template") as expand:
         rows = expand(prompt="{red|blue}")
     assert [row["prompt"] for row in rows] == ["red", "blue"]
+
+
+def test_a_pipeline_says_in_python_too_how_it_runs(tmp_path: Path) -> None:
+    file = tmp_path / "p.toml"
+    file.write_text('[p]\nseed = 7\non_error = "stop"\n[[p.stage]]\nuse = "image.read"\n')
+    missing = [{"path": "none.png"}]
+    with pytest.raises(StageFailed):
+        imgtool.run(f"{file}:p", rows=missing)
+    assert len(imgtool.run(f"{file}:p", rows=missing, on_error="skip").failures) == 1
+
+    file.write_text('[p]\nseed = 7\n[[p.stage]]\nuse = "select.where"\ncondition = "1"\n')
+    rows = [imgtool.run(f"{file}:p", "a cube", seed=seed).rows for seed in (None, 7, 0)]
+    assert [list(found.prompt) for found in rows] == [["a cube"]] * 3
+    assert rows[0][0].seed == rows[1][0].seed != rows[2][0].seed

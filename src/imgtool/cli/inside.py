@@ -50,7 +50,7 @@ def run_rows(
     then: Sequence[tuple[str, Mapping[str, object]]] = (),
     overrides: Mapping[str, object] | None = None,
     store: Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     **settings: Any,
 ) -> Run:
     """Run a pipeline and further stages over rows, with the progress of a command.
@@ -77,7 +77,6 @@ def run_rows(
 
     registry = current_registry()
     whole = _with_stages(pipeline, then, overrides or {}, registry)
-    own = {name: value for name, value in whole.defaults.items() if name not in ("model", "seed")}
     bar = Bar(sys.stderr) if sys.stderr.isatty() else None
     try:
         return run(
@@ -87,7 +86,7 @@ def run_rows(
             seed=seed,
             registry=registry,
             observers=() if bar is None else (bar,),
-            **{**own, "offline": not may_download(whole.stages, registry), **settings},
+            **{"offline": not may_download(whole.stages, registry), **settings},
         )
     finally:
         if bar is not None:

@@ -18,6 +18,8 @@ from imgtool.cli.options import RunOptions, TextCommand, inputs_argument, run_op
 from imgtool.errors import Status, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from imgtool.cli.sources import Source
     from imgtool.pipeline import Pipeline
     from imgtool.registry import Registry
@@ -28,18 +30,18 @@ def _run(ctx: click.Context, /, **values: object) -> int:
     from imgtool.cli.loaded import load_registry
     from imgtool.cli.sources import open_source
 
-    options = RunOptions.taken_from(values)
     registry = load_registry(ctx)
     inputs, recipe = values["inputs"], values["recipe"]
     assert isinstance(inputs, tuple)
     if recipe is not None:
         from imgtool.cli.recipes import run_recipe
 
+        options = RunOptions.taken_from(values)
         return run_recipe(ctx, Path(str(recipe)), inputs, bool(values["consent"]), options)
     if not inputs:
         raise UsageError("no pipeline given", "imgtool pipeline list shows those at hand")
     variants = _variants(str(inputs[0]), values, registry)
-    options = with_defaults(options, variants[0].pipeline)
+    options = with_defaults(values, variants[0].pipeline)
     status = Status.DONE
     for variant in variants:
         # Every variant reads its own rows: an iterator of rows can be used once.
@@ -91,15 +93,12 @@ def run_variant(ctx: click.Context, variant: Variant, source: Source, options: R
     return perform(ctx, job, options)
 
 
-def with_defaults(options: RunOptions, pipeline: Pipeline) -> RunOptions:
-    """Options with what the pipeline's own table sets, where the command line says nothing."""
-    unset = RunOptions()
+def with_defaults(values: Mapping[str, object], pipeline: Pipeline) -> RunOptions:
+    """The command line's options, and the pipeline's own where the command line says nothing."""
     given = {
-        key: value
-        for key, value in pipeline.defaults.items()
-        if key != "model" and getattr(options, key) == getattr(unset, key)
+        name: value for name, value in values.items() if value is not None and value is not False
     }
-    return replace(options, **given)  # type: ignore[arg-type]  # checked when it was resolved
+    return RunOptions.taken_from({**pipeline.defaults, **given})
 
 
 def apart(pattern: str, suffix: str) -> str:

@@ -140,7 +140,7 @@ def run(
     rows: Iterable[Mapping[str, Value]] = (),
     overrides: Mapping[str, object] | None = None,
     store: str | Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     registry: Registry | None = None,
     observers: Iterable[Observer] = (),
     **settings: Any,
@@ -150,12 +150,15 @@ def run(
     Parameters
     ----------
     pipeline : `FILE.toml:NAME`, a name in `pipelines.toml`, or one that is resolved already.
+    prompts : several, or one text.
     rows : mappings of fields, beside or instead of `prompts`; `id` and `seed` are derived.
     overrides : `{"generate.steps": 20}`.
     store : where results are kept; None: the cache's.
+    seed : of rows that bring none; None: the pipeline's, or 0.
     registry : the components to use; None: those of this environment.
     observers : called with every event of the run.
-    settings : fields of `imgtool.engine.request.RunRequest`, such as `device` or `deterministic`.
+    settings : fields of `imgtool.engine.request.RunRequest`, such as `device` or `deterministic`;
+        what is not given is as the pipeline's own table says.
 
     Raises
     ------
@@ -173,18 +176,20 @@ def run(
     if isinstance(loaded, str):
         loaded = load_pipeline(loaded, registry, dict(overrides or {}))
     given: list[dict[str, Any]] = [
-        *({"prompt": prompt} for prompt in prompts),
+        *({"prompt": prompt} for prompt in ([prompts] if isinstance(prompts, str) else prompts)),
         *(dict(row) for row in rows),
     ]
+    own: dict[str, Any] = {k: v for k, v in loaded.defaults.items() if k != "model"}
+    own_seed = own.pop("seed", 0)
     request = RunRequest(
         stages=loaded.stages,
         makers=loaded.makers,
-        rows=finished_rows(given, seed),
+        rows=finished_rows(given, own_seed if seed is None else seed),
         store=Path(store) if store is not None else unnamed_store(),
         name="-".join(filter(None, (loaded.name, settings_name(overrides or {})))),
     )
     with in_use(request.store):
-        return Run(execute(replace(request, **settings), registry, observers))
+        return Run(execute(replace(request, **{**own, **settings}), registry, observers))
 
 
 class StageCall:

@@ -87,6 +87,9 @@ class RunRequest:
     attributes: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # Texts, as pipelines have them.
+        object.__setattr__(self, "on_error", OnError(self.on_error))
+        object.__setattr__(self, "schedule", Schedule(self.schedule))
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise UsageError(
                 f"{self.name!r} cannot be the name of a run", "Use no '/', and no '.' to begin with"
