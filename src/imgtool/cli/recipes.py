@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import NeedsConsent, UsageError
-from imgtool.params import cheap_check
+from imgtool.params import cheap_check, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,14 +63,24 @@ def _uses(recipe: Mapping[str, Any], registry: Registry, consent: bool) -> tuple
 
 
 def _refuse_risks(spec: Spec, params: Mapping[str, object], registry: Registry) -> None:
+    """Refuse what a recipe must not do by itself, also by the stages that its parameters name.
+
+    Raises
+    ------
+    NeedsConsent : with the parameter.
+    """
     for param in spec.params:
         value = params[param.name]
-        reason = "" if value == param.default else _risk(param, value, registry)
-        if reason:
+        if value == param.default:
+            continue
+        if reason := _risk(param, value, registry):
             raise NeedsConsent(
                 f"stage {spec.id} of the recipe {reason}: {param.name} = {value!r}",
                 "If you trust where the picture came from, add --consent",
             )
+        for text in _listed(value) if param.is_stage else ():
+            inner, given = parse_reference(str(text), lambda name: registry.spec("stage", name))
+            _refuse_risks(inner, cheap_check(inner, given), registry)
 
 
 def _risk(param: ParamSpec, value: object, registry: Registry) -> str:
@@ -82,10 +92,13 @@ def _risk(param: ParamSpec, value: object, registry: Registry) -> str:
     if param.name in ENDPOINTS:
         return "calls an endpoint"
     aliases = {item.name for item in registry.components("model")}
-    values = value if isinstance(value, list) else [value]
-    if param.model_task and any(str(item) not in aliases for item in values):
+    if param.model_task and any(str(item) not in aliases for item in _listed(value)):
         return "loads a model that no plugin brings"
     return ""
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _row(source: Mapping[str, Any]) -> dict[str, Any]:
