@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from imgtool.cli.consent import may_download
+from imgtool.cli.recipes import _refuse_risks
 from imgtool.components import Component
-from imgtool.pipeline import StageUse
+from imgtool.errors import NeedsConsent
+from imgtool.pipeline import MakerUse, StageUse
 from imgtool.specs import ParamSpec, Spec
 
 if TYPE_CHECKING:
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 
 MODEL = ParamSpec("model", "str", "pebble", model_task="toy")
 LORAS = ParamSpec("loras", "list[str]", [], model_task="lora")
-SPEC = Spec("stage", "draw.toy", 1, "", "row", (), (), (MODEL, LORAS), "toy", "toy:Draw")
+JUDGE = ParamSpec("judge", "str", "", is_stage=True)
+ENDPOINT = ParamSpec("endpoint", "str", "")
+SPEC = Spec(
+    "stage", "draw.toy", 1, "", "row", (), (), (MODEL, LORAS, JUDGE, ENDPOINT), "toy", "toy:Draw"
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,21 @@ def test_only_a_model_from_elsewhere_may_be_fetched(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
 
-    found = may_download([StageUse("draw.toy", params=params)], OneStage())  # type: ignore[arg-type]
+    for use in (StageUse("draw.toy", params=params), MakerUse("slim", "draw.toy", params)):
+        assert may_download([use], OneStage()) is allowed  # type: ignore[arg-type]
 
-    assert found is allowed
+
+@pytest.mark.parametrize(
+    ("judge", "what"),
+    [
+        ("draw.toy:endpoint=http://elsewhere", "calls an endpoint"),
+        ("draw.toy:judge=draw.toy:model=./here", "loads a model"),
+    ],
+)
+def test_a_recipe_calls_no_endpoint_through_a_stage_that_a_parameter_names(
+    judge: str, what: str
+) -> None:
+    params = {"model": "pebble", "loras": [], "judge": judge, "endpoint": ""}
+    with pytest.raises(NeedsConsent, match=what):
+        _refuse_risks(SPEC, params, OneStage())  # type: ignore[arg-type]
+    _refuse_risks(SPEC, {**params, "judge": "draw.toy:model=pebble"}, OneStage())  # type: ignore[arg-type]

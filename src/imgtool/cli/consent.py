@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from imgtool.pipeline import StageUse
+    from imgtool.pipeline import MakerUse, StageUse
     from imgtool.registry import Registry
 
 
-def may_download(stages: Sequence[StageUse], registry: Registry) -> bool:
-    """Whether a stage names a model that is no alias, no `@maker` and nothing on this disk.
+def may_download(uses: Sequence[MakerUse | StageUse], registry: Registry) -> bool:
+    """Whether one of `uses` names a model that is no alias, no `@maker` and nothing on this disk.
 
     Without such a model nothing may be fetched, and libraries are told not to ask the hub.
     """
     aliases = {item.name for item in registry.components("model")}
-    for use in stages:
-        spec = registry.spec("stage", use.use)
+    for use in uses:
+        spec = registry.spec(use.kind, use.use)
         for param in spec.params:
             if not param.model_task or param.name not in use.params:
                 continue

@@ -86,7 +86,7 @@ def run_rows(
             seed=seed,
             registry=registry,
             observers=() if bar is None else (bar,),
-            **{"offline": not may_download(whole.stages, registry), **settings},
+            **{"offline": not may_download((*whole.makers, *whole.stages), registry), **settings},
         )
     finally:
         if bar is not None:

@@ -57,15 +57,19 @@ def maker_options() -> list[click.Parameter]:
 
 
 def _call(ctx: click.Context, spec: Spec, values: dict[str, object]) -> int:
+    from imgtool.cli.consent import may_download
     from imgtool.cli.loaded import load_registry
     from imgtool.engine.make import derivation_key, is_made, make_one
+    from imgtool.pipeline import MakerUse
     from imgtool.runtime.context import Runtime
 
-    params = cheap_check(spec, given_params(spec, values))
+    given = given_params(spec, values)
+    params = cheap_check(spec, given)
     folder, dtype = values["output"], str(values["dtype"])
     assert isinstance(folder, Path)
     registry, output = load_registry(ctx), Output.plain(bool(values["json"]))
-    runtime = Runtime(registry=registry, device=str(values["device"]), dtype=dtype)
+    offline = not may_download([MakerUse("", spec.owned, given)], registry)
+    runtime = Runtime(registry=registry, device=str(values["device"]), dtype=dtype, offline=offline)
     key = derivation_key(spec, params, {**params, "--dtype": dtype}, runtime)
     if is_made(folder, key):
         output.note(f"{str(folder)!r} is there already, made by the same command")

@@ -132,7 +132,7 @@ def request_for(
         retry_failed=options.retry_failed,
         row=options.row,
         schedule=Schedule(options.schedule),
-        offline=job.source.untrusted or not may_download(stages, registry),
+        offline=job.source.untrusted or not may_download((*job.makers, *stages), registry),
         attributes={**job.attributes, **({"pinned": True} if output.keeps_stream else {})},
     )
 
