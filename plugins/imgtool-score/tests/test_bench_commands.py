@@ -55,7 +55,9 @@ class Flat(Stage[FlatParams]):
         for row in batch:
             with open("drawn.txt", "a") as file:
                 print(row.id, file=file)
-            if "fail" in row["prompt"] or (row["prompt"] == "red 1" and self.params.luck > 1):
+            if (row.id == "red1-0" and self.params.luck < 0) or (
+                row["prompt"] == "red 1" and self.params.luck > 1
+            ):
                 raise RowError(row.id, "asked to fail")
             red = row.random("colour").random() < self.params.luck or row["prompt"] == "red"
             shade = np.full((4, 4, 3), (row.seed % 50, 0, 0), np.uint8)
@@ -206,6 +208,16 @@ def test_failed_pictures_stop_the_figures_unless_partial(imgtool: Any) -> None:
     results = json.loads(Path("a.json").read_text())
     assert len(results["failures"]) == 2
     held_to_schema(results)
+
+
+def test_a_picture_that_failed_leaves_the_others_in_their_pairs(imgtool: Any) -> None:
+    assert imgtool(*RUN, "--set", "flat.toy.luck=0", "-o", "whole.json")[0] == 0
+    failing = ("--set", "flat.toy.luck=-1", "--partial", "-o", "part.json")
+    assert imgtool(*RUN, *failing)[0] == 0
+    whole, part = (json.loads(Path(name).read_text()) for name in ("whole.json", "part.json"))
+    seeds = {(row["item"], row["draw"]): row["seed"] for row in whole["rows"]}
+    assert len(part["rows"]) == len(seeds) - 1
+    assert all(seeds[row["item"], row["draw"]] == row["seed"] for row in part["rows"])
 
 
 def test_few_prompts_are_chosen_from_results_of_models(imgtool: Any) -> None:

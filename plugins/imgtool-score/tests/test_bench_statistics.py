@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from imgtool_score.suites import agreement
+from imgtool_score.suites.agree import Settings, agree
 from imgtool_score.suites.bootstrap import (
     Clusters,
     mean_interval,
@@ -20,6 +21,8 @@ from imgtool_score.suites.bootstrap import (
 )
 from imgtool_score.suites.choosing import agreement_of_sets, choose
 from imgtool_score.suites.distance import distance_to
+from imgtool_score.suites.figures import figures_of
+from imgtool_score.suites.model import Rule
 
 H = np.array([3.0, 3.0, 2.0, 1.0, 0.0])
 M = np.array([0.9, 0.7, 0.8, 0.2, 0.4])
@@ -114,6 +117,30 @@ def test_intervals_over_seeds_keep_the_prompts() -> None:
     clusters = Clusters((np.array([0.0, 0.0]), np.array([1.0, 1.0])), np.zeros(2, int))
     assert set(over_seeds(clusters, 50)) == {0.5}
     assert len(set(over_prompts(clusters, 50))) == 3
+
+
+def test_answers_about_one_picture_are_drawn_together() -> None:
+    clusters = Clusters((np.array([[0.0, 0.0], [1.0, 1.0]]),), np.zeros(1, int))
+    assert clusters.figure == 0.5
+    assert set(over_seeds(clusters, 200)) == {0.0, 0.5, 1.0}
+
+
+@pytest.mark.parametrize(("pictures", "known"), [(1, False), (2, True)])
+def test_answers_about_one_picture_say_nothing_of_seeds(pictures: int, known: bool) -> None:
+    asked = [{"kind": kind, "text": "", "value": 1.0} for kind in ("object", "object", "colour")]
+    rows = [
+        {"item": item, "category": "", "score": 1.0, "outcomes": asked}
+        for item in "abcdef" for _ in range(pictures)
+    ]  # fmt: skip
+    found = {figure.name: figure for figure in figures_of(rows, Rule())}
+    assert (found["object"].seeds is not None) is known
+    assert found["object"].pictures == 12 * pictures
+
+
+def test_few_prompts_give_agreement_without_intervals() -> None:
+    human = {(prompt, model): float(at) for prompt in "ab" for at, model in enumerate("xyz")}
+    found = agree(human, {"m": human}, (), Settings())["metrics"][0]
+    assert found["accuracy"] == {"value": 1.0, "low": None, "high": None}
 
 
 def test_prompts_are_drawn_within_their_category() -> None:

@@ -186,7 +186,7 @@ def agree(
         if name == first:
             drawn_first = drawn
         else:
-            row["from_first"] = _differences(row, rows[0], drawn, drawn_first)
+            row["from_first"] = _differences(len(pairs.human), row, rows[0], drawn, drawn_first)
         rows.append(row)
     pairs = found[first]
     return {
@@ -208,11 +208,12 @@ def _measured(
     drawn = {}
     for measure, of in measures_of(columns, pairs, settings).items():
         drawn[measure] = of_prompts(of, len(pairs.human), DRAWS)
-        row[measure] = _interval(of(range(len(pairs.human))), drawn[measure])
+        row[measure] = _interval(of(range(len(pairs.human))), drawn[measure], len(pairs.human))
     return row, drawn
 
 
 def _differences(
+    prompts: int,
     row: Mapping[str, Any],
     first: Mapping[str, Any],
     drawn: Mapping[str, np.ndarray],
@@ -222,12 +223,12 @@ def _differences(
     for measure in MEASURES:
         values = row[measure]["value"], first[measure]["value"]
         change = math.nan if None in values else values[0] - values[1]
-        found[measure] = _interval(change, drawn[measure] - drawn_first[measure])
+        found[measure] = _interval(change, drawn[measure] - drawn_first[measure], prompts)
     return found
 
 
-def _interval(value: float, drawn: np.ndarray) -> dict[str, float | None]:
+def _interval(value: float, drawn: np.ndarray, prompts: int) -> dict[str, float | None]:
     known = drawn[np.isfinite(drawn)]
     if not len(known) or not math.isfinite(value):
         return Interval(value, math.nan, math.nan).as_json()
-    return percentile(value, known).as_json()
+    return percentile(value, known, prompts).as_json()

@@ -4,7 +4,7 @@ Efron & Tibshirani (1993), chapters 12 and 13; resampling whole clusters, and no
 Davison & Hinkley (1997), section 3.8, advise. Prompts are drawn within their category, since a
 suite fixes how many there are of each.
 
-Symbols: I prompts, G categories, B draws; a prompt has n_i values of sum s_i.
+Symbols: I prompts, G categories, B draws; a prompt has n_i pictures of q_i values each.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Clusters:
 
     Attributes
     ----------
-    values : one array [n_i] a prompt, n_i >= 1.
+    values : one array [n_i, q_i] a prompt, or [n_i] where pictures have one value.
     groups : [I] int, the category of each prompt.
     macro : whether the figure is the mean over categories, else over all values.
     """
@@ -61,7 +61,7 @@ class Clusters:
     @property
     def counts(self) -> np.ndarray:
         """[I] float64."""
-        return np.array([float(len(v)) for v in self.values])
+        return np.array([float(v.size) for v in self.values])
 
     @property
     def figure(self) -> float:
@@ -99,11 +99,13 @@ def over_prompts(clusters: Clusters, draws: int = DRAWS, seed: int = 0) -> np.nd
 
 
 def over_seeds(clusters: Clusters, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """[B] figures of as many draws of seeds within each prompt, the prompts as they are."""
+    """[B] figures of as many draws of seeds within each prompt, the prompts as they are.
+
+    A picture is drawn with all its values.
+    """
     rng = np.random.default_rng(seed)
-    sums = np.stack(
-        [v[rng.integers(0, len(v), (draws, len(v)))].sum(-1) for v in clusters.values], -1
-    )
+    pictures = [v.reshape(len(v), -1).sum(1) for v in clusters.values]
+    sums = np.stack([v[rng.integers(0, len(v), (draws, len(v)))].sum(-1) for v in pictures], -1)
     groups = np.unique(clusters.groups)
     by_group = np.stack([sums[:, clusters.groups == g].sum(-1) for g in groups], -1)
     return _figure(by_group, clusters._by_group(clusters.counts), clusters.macro)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,16 +102,22 @@ def _of_kind(
 
 
 def _clusters(values: list[tuple[str, str, list[float]]], macro: bool) -> Clusters:
-    by_prompt: dict[str, list[float]] = {}
+    by_prompt: dict[str, list[list[float]]] = {}
     category = {item: name for item, name, _ in values}
     for item, _, part in values:
-        by_prompt.setdefault(item, []).extend(part)
+        by_prompt.setdefault(item, []).append(part)
     groups = {name: at for at, name in enumerate(dict.fromkeys(category.values()))}
     return Clusters(
-        tuple(np.array(part) for part in by_prompt.values()),
+        tuple(map(_of_pictures, by_prompt.values())),
         np.array([groups[category[item]] for item in by_prompt]),
         macro,
     )
+
+
+def _of_pictures(parts: Sequence[Sequence[float]]) -> np.ndarray:
+    """[pictures, values] of one prompt; pictures of unlike counts of values stand as one."""
+    alike = len(set(map(len, parts))) == 1
+    return np.array(parts if alike else [list(itertools.chain.from_iterable(parts))])
 
 
 def figures_of(rows: Sequence[Mapping[str, Any]], rule: Rule) -> list[Figure]:

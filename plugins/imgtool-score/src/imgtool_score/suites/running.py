@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -145,18 +146,25 @@ def _collected(
     """Rows of a results file, failures, and the judge's fingerprint."""
     rows: list[dict[str, Any]] = []
     failures = [{"id": name, "reason": why.reason} for name, why in sorted(run.failures.items())]
-    draws: dict[str, int] = {}
+    siblings: Counter[str] = Counter()
     mark = ""
     for row in run.rows:
+        given = row.id.partition(".")[0]
+        siblings[given] += 1
         outcomes, own_mark = outcomes_of(row, fields)
         mark = mark or own_mark
         if not outcomes:
             failures.append({"id": row.id, "reason": "the judge gave no answer"})
             continue
         facts = {name: row[name] for name in ("item", "category", "seed")}
-        draw = draws[facts["item"]] = draws.get(facts["item"], -1) + 1
         score = picture_score(outcomes, suite.rule)
-        rows.append({"id": row.id, **facts, "draw": draw, "score": score, "outcomes": outcomes})
+        place = int(given.rpartition("-")[2]), siblings[given] - 1
+        rows.append({"id": row.id, **facts, "draw": place, "score": score, "outcomes": outcomes})
+    # By the seed that `_row` gave: a picture that failed leaves its place empty, and results pair.
+    most = max(siblings.values(), default=1)
+    for found in rows:
+        seed, child = found["draw"]
+        found["draw"] = seed * most + child
     return rows, failures, mark
 
 
