@@ -11,7 +11,10 @@ import pytest
 
 from imgtool.components import Component
 from imgtool.declared import spec_of
+from imgtool.engine.facade import execute
 from imgtool.engine.make import is_made, make_models, make_one
+from imgtool.engine.planned import plan
+from imgtool.engine.request import RunRequest
 from imgtool.errors import OutputUnwritable, StageFailed
 from imgtool.pipeline import MakerUse
 from imgtool.registry import Registry
@@ -84,6 +87,18 @@ def test_a_model_made_of_another_follows_what_that_was_made_of(
     (one, one_key), (two, two_key) = carved
     assert one_key != two_key
     assert [(Path(folder) / "of.txt").read_text() for folder in (one, two)] == ["1", "2"]
+
+
+def test_a_plan_knows_a_made_model_that_was_made_of_another(
+    registry: Registry, tmp_path: Path
+) -> None:
+    base = MakerUse("base", "carve.stone", {"weight": 1})
+    polished = MakerUse("polished", "carve.stone", {"weight": 5, "of": "@base"})
+    row = {"id": "0", "prompt": "a", "seed": 1}
+    request = RunRequest((), [row], tmp_path / "s.zarr", makers=(base, polished))
+    assert plan(request, registry).makers == ("base", "polished")
+    execute(request, registry)
+    assert plan(request, registry).makers == ()
 
 
 @pytest.mark.parametrize(("weight", "said"), [(0, "no weight"), (-1, "cannot be reached")])

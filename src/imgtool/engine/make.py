@@ -8,10 +8,11 @@ import os
 import shutil
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from imgtool.declared import params_type
-from imgtool.engine.digests import input_digest
+from imgtool.engine.digests import execution_marks, input_digest
 from imgtool.errors import OutputUnwritable, StageFailed
 from imgtool.params import cheap_check, validate
 from imgtool.runtime.digest import digest
@@ -38,27 +39,55 @@ CLAIM_POLL_S = 0.5
 NOTE = ".imgtool-made.json"  # hidden: no part of the model and of its digest
 
 
+@dataclass(frozen=True)
+class Derived:
+    """A model as a run derives it, made or not.
+
+    Attributes
+    ----------
+    maker : id of its maker.
+    key : name of its derivation; see `derivation_key`.
+    folder : where it is, or will be.
+    """
+
+    name: str
+    maker: str
+    params: dict[str, Any]
+    key: str
+    folder: Path
+
+
+def derive(
+    makers: Sequence[MakerUse], registry: Registry, runtime: Runtime, store: Path
+) -> Iterator[Derived]:
+    """What `makers` make for a run in the folder `store`, in their order. Nothing is made."""
+    found: list[Derived] = []
+    for use in makers:
+        given = _replaced(use.params, {f"@{m.name}": str(m.folder) for m in found})
+        written = _replaced(use.params, {f"@{m.name}": f"@{m.name}={m.key}" for m in found})
+        spec = registry.spec("maker", use.use)
+        params = cheap_check(spec, given)
+        key = derivation_key(spec, params, written, runtime)
+        folder = store.with_name(f"{store.name}.d") / "models" / key
+        found.append(Derived(use.name, spec.id, params, key, folder))
+        yield found[-1]
+
+
 def make_models(
     makers: Sequence[MakerUse], registry: Registry, runtime: Runtime, store: Store
 ) -> dict[str, tuple[str, str]]:
     """Maker name to (path of the model folder, key of its derivation)."""
     made: dict[str, tuple[str, str]] = {}
-    for use in makers:
-        given = _replaced(use.params, {f"@{name}": path for name, (path, _) in made.items()})
-        written = _replaced(use.params, {f"@{n}": f"@{n}={key}" for n, (_, key) in made.items()})
-        spec = registry.spec("maker", use.use)
-        params = cheap_check(spec, given)
-        key = derivation_key(spec, params, written, runtime)
-        folder = store.beside / "models" / key
-        while not folder.exists():
-            claim = store.claim(key)
+    for item in derive(makers, registry, runtime, store.path):
+        while not item.folder.exists():
+            claim = store.claim(item.key)
             if claim is None:
                 time.sleep(CLAIM_POLL_S)
                 continue
             with claim:
-                if not folder.exists():
-                    make_one(spec.id, params, folder, registry, runtime, key)
-        made[use.name] = (str(folder), key)
+                if not item.folder.exists():
+                    make_one(item.maker, item.params, item.folder, registry, runtime, item.key)
+        made[item.name] = (str(item.folder), item.key)
     return made
 
 
@@ -73,14 +102,15 @@ def _replaced(params: Mapping[str, object], texts: Mapping[str, str]) -> dict[st
 def derivation_key(
     spec: Spec, params: Mapping[str, object], written: Mapping[str, object], runtime: Runtime
 ) -> str:
-    """What a model that a maker makes depends on: its `params` as `written`, models and files.
+    """What a model depends on: its maker's `params` as `written`, models, files, and how numbers
+    are computed.
 
     Raises
     ------
     ModelUnusable, UnknownComponent, BadParams : see `input_digest`.
     """
-    digests = "|".join(input_digest(spec, params, written, runtime))
-    return instance_key(spec.id, spec.version, dict(written), digests, None)
+    marks = [*input_digest(spec, params, written, runtime), *execution_marks(spec, runtime)]
+    return instance_key(spec.id, spec.version, dict(written), "|".join(marks), None)
 
 
 def is_made(folder: Path, key: str) -> bool:

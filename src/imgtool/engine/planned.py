@@ -6,15 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.engine.digests import input_digest
 from imgtool.engine.facade import expansion, prepare_runtime
+from imgtool.engine.make import derive
 from imgtool.engine.plan import resolve_instances, unique_labels
 from imgtool.engine.request import StreamSource
 from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, leading_to
 from imgtool.errors import ModelUnusable, StoreNotFound
-from imgtool.params import cheap_check
 from imgtool.store import Store
-from imgtool.store.keys import instance_key, source_batch_name
+from imgtool.store.keys import source_batch_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +104,9 @@ def plan(
         store = None
     runtime = prepare_runtime(request, registry, 0)
     names, rows, fields, source_key = _source(request, registry, store)
-    made, missing = _makers(request, registry, runtime, store)
+    models = list(derive(request.makers, registry, runtime, request.store))
+    made = {model.name: (str(model.folder), model.key) for model in models}
+    missing = tuple(model.name for model in models if not model.folder.exists())
     instances = resolve_instances(
         unique_labels(request.stages), fields, source_key, registry, runtime, made, request.row
     )
@@ -132,24 +133,6 @@ def _source(
         rows += len(batch)
         fields = fields or tuple(batch.columns)
     return names, rows, fields, SOURCE_KEY
-
-
-def _makers(
-    request: RunRequest, registry: Registry, runtime: Runtime, store: Store | None
-) -> tuple[dict[str, tuple[str, str]], tuple[str, ...]]:
-    """Where each maker's model would be, with its key; and the models that are not there."""
-    made: dict[str, tuple[str, str]] = {}
-    missing = []
-    for use in request.makers:
-        spec = registry.spec("maker", use.use)
-        params = cheap_check(spec, use.params)
-        digests = "|".join(input_digest(spec, params, use.params, runtime))
-        key = instance_key(spec.id, spec.version, dict(use.params), digests, None)
-        folder = request.store.with_name(request.store.name + ".d") / "models" / key
-        made[use.name] = (str(folder), key)
-        if store is None or not folder.exists():
-            missing.append(use.name)
-    return made, tuple(missing)
 
 
 class _Names:
