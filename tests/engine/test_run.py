@@ -15,6 +15,7 @@ from imgtool.components import Component
 from imgtool.declared import spec_of
 from imgtool.engine import events
 from imgtool.engine.facade import execute
+from imgtool.engine.plan import resolve_instances
 from imgtool.engine.request import OnError, RunRequest, Schedule
 from imgtool.errors import (
     BadPipeline,
@@ -26,13 +27,13 @@ from imgtool.errors import (
     StageFailed,
 )
 from imgtool.pipeline import StageUse
+from imgtool.runtime.context import Runtime
 from imgtool.stages import Bounds, Help, Stage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from imgtool.batch import Batch
-    from imgtool.runtime.context import Runtime
     from imgtool.specs import Spec
 
 
@@ -371,3 +372,22 @@ def test_plugins_are_told_of_the_end_of_a_run_that_was_stopped(store: Path) -> N
     with pytest.raises(StageFailed):
         execute(request, Listening())  # type: ignore[arg-type]
     assert told[-1] == ("imgtool_run_finished", events.RunFinished("run", 3, 1))
+
+
+def test_a_text_may_begin_like_the_name_of_a_made_model(store: Path) -> None:
+    result, _ = run(store, [StageUse("generate.noise", params={"model": "@home"})], rows("a"))
+    assert result.instances[0].params["model"] == "@home"
+
+
+def test_no_name_in_a_store_depends_on_where_made_models_are_kept() -> None:
+    uses = [StageUse("generate.noise", params={"model": "@slim"}), StageUse("score.bright")]
+    keys = set()
+    for folder in ("/here/slim", "/there/slim"):
+        registry: Any = SmallRegistry()
+        runtime = Runtime(registry=registry)
+        made = {"slim": (folder, "slim-1")}
+        found = resolve_instances(uses, ["prompt"], "source", registry, runtime, made)
+        assert found[1].inserted
+        assert found[1].params["model"] == folder
+        keys.add(tuple(instance.key for instance in found))
+    assert len(keys) == 1

@@ -116,7 +116,8 @@ def resolve_instances(
 
 
 class _Chain:
-    """Instances so far, and the fields that each of them leaves to the next."""
+    """Instances so far, the fields that each of them leaves to the next, and their parameters with
+    made models by name: where a store keeps those changes nothing."""
 
     def __init__(
         self,
@@ -131,6 +132,7 @@ class _Chain:
         self.source_key, self.source_fields = source_key, source_fields
         self.instances: list[Instance] = []
         self.fields: list[set[str]] = []
+        self.written: list[dict[str, object]] = []
 
     def add(self, use: StageUse) -> None:
         spec = self.registry.spec("stage", use.use)
@@ -196,40 +198,38 @@ class _Chain:
             instance = self.instances[index]
             if fields.LATENTS.name in {f.name for f in instance.spec.produces}:
                 known = {param.name for param in self.registry.spec("stage", "decode").params}
-                params = {name: v for name, v in instance.params.items() if name in known}
+                params = {name: v for name, v in self.written[index].items() if name in known}
                 break
             index = instance.upstream
         return StageUse(use="decode", label="decode", params=params)
 
     def _append(self, use: StageUse, upstream: int | None, inserted: bool = False) -> int:
         spec = self.registry.spec("stage", use.use)
-        digests: list[str] = []
-        given: dict[str, object] = {}
-        for name, value in use.params.items():
-            if isinstance(value, str) and value.startswith("@"):
-                path, key = self._made(use, value)
-                given[name] = path
-                digests.append(f"{name}={key}")
-            else:
-                given[name] = value
+        refs = {name: v for name, v in use.params.items() if self._is_made(spec, name, v)}
+        given, digests = dict(use.params), []
+        for name, ref in refs.items():
+            given[name], key = self._made(use, str(ref))
+            digests.append(f"{name}={key}")
         params = cheap_check(spec, given)
-        digests += input_digest(spec, params, use.params, self.runtime)
+        digests += input_digest(spec, params, refs, self.runtime)
         digests += execution_marks(spec, self.runtime)
         if self.row is not None:
             digests.append(f"row={self.row}")
         upstream_key = self.source_key if upstream is None else self.instances[upstream].key
-        hashed = {
-            name: use.params.get(name, value)
-            if str(use.params.get(name)).startswith("@")
-            else value
-            for name, value in params.items()
-        }
-        key = instance_key(spec.id, spec.version, hashed, "|".join(digests), upstream_key)
+        self.written.append({**params, **refs})
+        key = instance_key(spec.id, spec.version, self.written[-1], "|".join(digests), upstream_key)
         label = self._label(use, inserted)
         self.instances.append(Instance(label, spec, params, key, upstream, upstream_key, inserted))
         before = self.source_fields if upstream is None else self.fields[upstream]
         self.fields.append(before | {field.name for field in spec.produces})
         return len(self.instances) - 1
+
+    def _is_made(self, spec: Spec, name: str, value: object) -> bool:
+        """Whether a value refers to a made model: other texts may begin with @ too."""
+        if not isinstance(value, str) or not value.startswith("@"):
+            return False
+        param = spec.param(name)
+        return value[1:] in self.made or (param is not None and bool(param.model_task))
 
     def _made(self, use: StageUse, value: str) -> tuple[str, str]:
         try:
