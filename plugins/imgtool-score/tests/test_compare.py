@@ -320,6 +320,14 @@ def test_one_file_is_the_reference_of_every_row(opened: Open, tmp_path: Path) ->
     assert done["score.psnr"][1] < 40
 
 
+def test_reference_of_16_bit_greys_is_scaled(opened: Open, tmp_path: Path) -> None:
+    deep = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    image = np.repeat(((deep + 128.0) // 257).astype(np.uint8)[..., None], 3, axis=2)
+    stage = opened(Psnr, PsnrParams(reference=str(tmp_path / "deep.png")))
+    assert stage.process(Batch(("a",), {"image": [image]}))["score.psnr"] == [float("inf")]
+
+
 def test_rows_without_any_reference_are_a_wrong_command(opened: Open) -> None:
     with pytest.raises(BadParams, match=r"score\.psnr: there is nothing to compare with"):
         opened(Psnr, PsnrParams()).process(Batch(("a",), {"image": pictures(1)}))

@@ -209,6 +209,18 @@ def test_parts_are_scored_each_and_the_record_says_how(opened: Open) -> None:
     assert done["score.vqa_pass"] == [0.0]
 
 
+@pytest.mark.parametrize("decompose", ["none", "rules"])
+def test_answer_that_is_no_number_gives_no_score_and_no_verdict(
+    decompose: Any, opened: Open
+) -> None:
+    with ChatServer(lambda text, picture: {"Yes": math.nan, "No": -1.0}) as server:
+        params = VqaParams(model="", endpoint=server.url, decompose=decompose)
+        done = opened(Vqa, params).process(rows(["a red cube"]))
+    assert (done["score.vqa"], done["score.vqa_pass"]) == ([None], [None])
+    assert done["score_info.vqa"][0]["error"] == "the model gave NaN"
+    assert "questions" not in done["score_info.vqa"][0]
+
+
 def test_questions_of_the_row_are_asked_as_given(opened: Open) -> None:
     questions = [["is it day?", {"text": "is the sun up?", "parents": [0]}]]
     with ChatServer(lambda text, picture: loglike(0.4, 0.1)) as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,6 +23,7 @@ from imgtool.api import (
 from imgtool_score.consistency import SEEING, EndpointUrl, Model, Served
 from imgtool_score.decompose import Question, given_questions, questions_of, settled
 from imgtool_score.record import (
+    NO_NUMBER,
     About,
     Against,
     Scored,
@@ -129,6 +131,8 @@ class Vqa(Stage[VqaParams]):
     ) -> tuple[Scored, float | None]:
         if not questions:
             return Scored(None, "the row has no prompt"), None
+        if any(math.isnan(chance.yes + chance.no) for chance in found):
+            return NO_NUMBER, None
         pass_at = self.params.pass_at
         if self.params.decompose == "none":
             chance = found[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import InputMissing, InputUnreadable
+from imgtool.api import InputMissing, InputUnreadable, in_8_bits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,11 @@ def read(file: Path) -> np.ndarray:
 
     try:
         with Image.open(file) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow cuts off at 255
+                deep = np.asarray(picture).clip(0, 65535).astype(np.uint16)
+                picture = Image.fromarray(in_8_bits(deep))
+            picture = picture.convert("RGBA")
     except Exception as err:  # noqa: BLE001 - Pillow's readers raise many kinds for damaged bytes
         raise InputUnreadable(f"{str(file)!r} is no readable picture: {err}") from None
     white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
