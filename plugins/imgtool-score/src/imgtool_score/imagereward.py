@@ -123,7 +123,8 @@ def load_rewarder(runtime: Runtime, ref: str, tokenizer_ref: str) -> Rewarder:
     from imgtool_score.clip import folder_of
 
     model = runtime.model(ref, TASK)
-    key = ("imagereward", model.digest, tokenizer_ref, str(runtime.torch_dtype))
+    where = str(runtime.torch_device), str(runtime.torch_dtype)
+    key = ("imagereward", model.digest, tokenizer_ref, *where)
 
     def load() -> Rewarder:
         from safetensors.torch import load_file
