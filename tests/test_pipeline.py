@@ -221,6 +221,10 @@ WRONG = {
         '[[a.stage]]\nuse = "sr"\nname = "b"\n[[a.stage]]\nuse = "sr"\nname = "b"\n',
         r"p\.toml:6: \[a\] stage 2: an earlier stage is named 'b'",
     ),
+    "name of the input": (
+        '[[a.stage]]\nuse = "sr"\nname = "source"\n',
+        r"p\.toml:3: \[a\] stage 1: the input rows are named 'source' already",
+    ),
     "bad name": (
         '[[a.stage]]\nuse = "sr"\nname = "../b"\n',
         r":3: \[a\] stage 1: '../b' is no name",

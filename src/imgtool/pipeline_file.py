@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from imgtool.errors import BadPipeline, InputMissing, InputUnreadable, near
 from imgtool.fields import is_deep
-from imgtool.pipeline_model import DEFAULTS, MakerUse, Pipeline, StageUse
+from imgtool.pipeline_model import DEFAULTS, SOURCE, MakerUse, Pipeline, StageUse
 from imgtool.toml_lines import Lines, Table, find_lines
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ class _Reader:
         if label and not NAME.fullmatch(label):
             hint = "Names have letters, digits, '_', '-' and '.'"
             self._refuse(lines["name"], f"{where}: {label!r} is no name", hint)
+        if label == SOURCE:
+            self._refuse(lines["name"], f"{where}: the input rows are named {label!r} already")
         if label in taken:
             self._refuse(lines["name"], f"{where}: an earlier stage is named {label!r}")
         upstream = self._text(item, "from", where, lines["from"]) if "from" in item else None

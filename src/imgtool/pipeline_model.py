@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+# label of the input rows, which no stage can have
+SOURCE = "source"
 # keys of a pipeline's own table that set how it runs
 DEFAULTS: dict[str, ParamSpec] = {
     param.name: param

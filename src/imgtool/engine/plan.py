@@ -14,6 +14,7 @@ from imgtool.engine.digests import execution_marks, input_digest
 from imgtool.errors import BadPipeline, MissingField, near
 from imgtool.params import cheap_check
 from imgtool.pipeline import StageUse
+from imgtool.pipeline_model import SOURCE
 from imgtool.stages import Scope
 from imgtool.store.keys import barrier_batch_name, batch_name, instance_key
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from imgtool.registry import Registry
     from imgtool.runtime.context import Runtime
     from imgtool.specs import Spec
-
-SOURCE = "source"
 
 
 @dataclass(frozen=True)
@@ -241,7 +240,7 @@ class _Chain:
             ) from None
 
     def _label(self, use: StageUse, inserted: bool) -> str:
-        taken = {instance.label for instance in self.instances}
+        taken = {SOURCE, *(instance.label for instance in self.instances)}
         if use.label not in taken:
             return use.label
         if not inserted and use.named:
