@@ -150,6 +150,15 @@ def test_what_run_refuses(imgtool: Imgtool, arguments: list[str], message: str) 
 
 
 @pytest.mark.usefixtures("pipelines")
+def test_every_variant_of_a_sweep_gets_the_rows_of_stdin(imgtool: Imgtool) -> None:
+    sweep = ("run", "toy", "-", "--sweep", "draw.size=4,8", "--json")
+    for given in ("a\nb\n", imgtool("upper", "a", "b").out):
+        assert [json.loads(line)["prompt"] for line in imgtool(*sweep, stdin=given).lines] == [
+            "A", "B", "A", "B",
+        ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("pipelines")
 def test_an_option_that_is_given_goes_before_the_pipelines_own(imgtool: Imgtool) -> None:
     own, same, zero = (
         json.loads(imgtool("run", "toy", "a", *seed, "--json").lines[0])["seed"]

@@ -9,6 +9,7 @@ imgtool run portrait prompts.txt --sweep generate.guidance=1,4,7 --store sweep.z
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def _run(ctx: click.Context, /, **values: object) -> int:
     from imgtool.cli.loaded import load_registry
-    from imgtool.cli.sources import open_source
+    from imgtool.cli.sources import open_source, repeatable
 
     registry = load_registry(ctx)
     inputs, recipe = values["inputs"], values["recipe"]
@@ -42,10 +43,13 @@ def _run(ctx: click.Context, /, **values: object) -> int:
         raise UsageError("no pipeline given", "imgtool pipeline list shows those at hand")
     variants = _variants(str(inputs[0]), values, registry)
     options = with_defaults(values, variants[0].pipeline)
+    # Every variant goes through its rows anew: files are read again, stdin cannot be.
+    opened = partial(open_source, inputs[1:], ctx.meta["texts"], {}, options)
+    is_stdin = len(variants) > 1 and inputs[1:] in ((), ("-",))
+    kept = repeatable(opened()) if is_stdin else None
     status = Status.DONE
     for variant in variants:
-        # Every variant reads its own rows: an iterator of rows can be used once.
-        source = open_source(inputs[1:], ctx.meta["texts"], {}, options)
+        source = kept or opened()
         status = max(status, Status(run_variant(ctx, variant, source, options)))
     return status
 

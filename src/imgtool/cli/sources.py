@@ -6,7 +6,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,14 @@ def open_source(
     _note_files_taken_as_prompts(words)
     what = (words, texts, sorted(bound.items()))
     return _from_rows(rows, what, input_files(words, bound))
+
+
+def repeatable(source: Source) -> Source:
+    """The same rows, for several runs: stdin can be read only once."""
+    rows = source.rows
+    if isinstance(rows, StreamSource):
+        return replace(source, rows=replace(rows, batches=tuple(rows.batches)))
+    return replace(source, rows=list(rows))
 
 
 def _note_files_taken_as_prompts(words: tuple[str, ...]) -> None:
