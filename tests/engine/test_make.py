@@ -67,6 +67,15 @@ def test_a_made_folder_stands_alone(registry: Registry, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["stone"]
 
 
+def test_every_file_of_a_model_is_synced_before_the_folder_gets_its_name(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.add(os.fstat(handle).st_ino))
+    make(registry, tmp_path / "stone")
+    assert synced >= {path.stat().st_ino for path in (tmp_path / "stone").iterdir()}
+
+
 def test_a_made_folder_is_known_until_it_changes(registry: Registry, tmp_path: Path) -> None:
     make(registry, tmp_path / "stone")
     assert is_made(tmp_path / "stone", "key")

@@ -214,6 +214,19 @@ def test_pack_reads_back_equal_with_plain_zarr(tmp_path: Path) -> None:
     assert group.attrs["ids"] == ["0.0", "0.1", "1.0", "1.1", "2.0", "2.1"]
 
 
+def test_every_file_of_a_pack_is_synced_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.add(os.fstat(handle).st_ino))
+    store, _, _ = filled(tmp_path / "s.zarr")
+    synced.clear()
+    pack(store, "demo", tmp_path / "p.zarr")
+    files = [path for path in (tmp_path / "p.zarr").rglob("*") if path.is_file()]
+    assert files
+    assert synced >= {path.stat().st_ino for path in files}
+
+
 def test_gc_keeps_what_kept_batches_were_made_of(tmp_path: Path) -> None:
     store, first, second = filled(tmp_path / "s.zarr")
     record = store.run("demo") or {}

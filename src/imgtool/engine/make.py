@@ -21,6 +21,7 @@ from imgtool.store.atomic import (
     explained,
     make_folder,
     remove_leftovers,
+    sync_files,
     write_synced,
 )
 from imgtool.store.keys import instance_key
@@ -159,6 +160,7 @@ def make_one(
             if hasattr(err, "hint") or getattr(err, "errno", None) is not None:
                 raise
             raise StageFailed(f"maker {maker_id!r}: {type(err).__name__}: {err}") from err
+        sync_files(folder)
         write_synced(folder / NOTE, _note(folder, key))
     shutil.rmtree(journal, ignore_errors=True)
 

@@ -58,6 +58,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_files(folder: Path) -> None:
+    """Make the bytes of all files below `folder` durable, for libraries that write and leave it."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Write a new file and sync its bytes, not its name; for files of a folder still private."""
     with path.open("wb") as file:
@@ -134,7 +142,7 @@ def committed_folder(final: Path) -> Iterator[Path]:
     """A private folder that becomes `final` by one rename when the block ends.
 
     Where `final` is there already, by another writer of the same contents, ours is dropped.
-    Files must be synced by their writer (`write_synced`).
+    Files must be synced by their writer (`write_synced`, `sync_files`).
     """
     with explained(final):
         make_folder(final.parent)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import OutputUnwritable, StoreDamaged, UnknownComponent, near, some
 from imgtool.store import layout
-from imgtool.store.atomic import committed_folder, sync_folder
+from imgtool.store.atomic import committed_folder, sync_files
 from imgtool.store.verify import reachable
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def pack(store: Store, run: str, out: Path) -> None:
         )
     with committed_folder(out) as folder:
         _write(store, last, names, run, folder)
-        for path in folder.rglob("*"):
-            if path.is_dir():
-                sync_folder(path)
+        sync_files(folder)
 
 
 def _write(store: Store, instance: str, names: Sequence[str], run: str, folder: Path) -> None:
