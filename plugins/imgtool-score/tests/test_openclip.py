@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny_scorers import pictures
 
 from imgtool.api import Batch, ModelUnusable
+from imgtool_score.preprocess import BILINEAR, Preprocess
 from imgtool_score.similarity import Clip, ClipParams, Hps, HpsParams
 from imgtool_score.tiny import save_clip
 
@@ -127,3 +128,12 @@ def test_clip_of_other_weights_scores_otherwise(
     one = opened(Clip, ClipParams(model=str(tiny_clip))).process(BATCH)["score.clip"]
     two = opened(Clip, ClipParams(model=str(other))).process(BATCH)["score.clip"]
     assert abs(one[0] - two[0]) > 1e-3
+
+
+def test_openclip_folder_says_how_pictures_are_prepared(tmp_path: Path) -> None:
+    assert Preprocess.read(tmp_path, 32) == Preprocess.of_size(32)
+    told = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bilinear",
+            "resize_mode": "squash"}  # fmt: skip
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"preprocess_cfg": told}))
+    found = Preprocess.read(tmp_path, 32)
+    assert found == Preprocess(32, 32, 0, BILINEAR, (0.5,) * 3, (0.25,) * 3)

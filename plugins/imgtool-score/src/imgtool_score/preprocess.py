@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-BICUBIC = 3
+BILINEAR, BICUBIC = 2, 3
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Preprocess:
 
     @classmethod
     def read(cls, folder: Path, edge: int) -> Preprocess:
-        """As `preprocessor_config.json` of a model folder says; CLIP's own where there is none."""
+        """As a folder of transformers or of OpenCLIP says; as CLIP does where it does not."""
         file = folder / "preprocessor_config.json"
         if not file.is_file():
-            return cls.of_size(edge)
+            return cls._of_openclip(folder / "open_clip_config.json", edge)
         config: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         size, crop = config.get("size", edge), config.get("crop_size", edge)
         shortest = size.get("shortest_edge", 0) if isinstance(size, dict) else int(size)
@@ -64,6 +64,20 @@ class Preprocess:
             int(config.get("resample", BICUBIC)),
             tuple(config.get("image_mean", CLIP_MEAN)),
             tuple(config.get("image_std", CLIP_STD)),
+        )
+
+    @classmethod
+    def _of_openclip(cls, file: Path, edge: int) -> Preprocess:
+        told: Mapping[str, Any] = {}
+        if file.is_file():
+            told = json.loads(file.read_text(encoding="utf-8")).get("preprocess_cfg", {})
+        return cls(
+            edge,
+            edge,
+            0 if told.get("resize_mode") == "squash" else edge,
+            BILINEAR if told.get("interpolation") == "bilinear" else BICUBIC,
+            tuple(told.get("mean", CLIP_MEAN)),
+            tuple(told.get("std", CLIP_STD)),
         )
 
     def __call__(self, images: Sequence[np.ndarray]) -> Tensor:

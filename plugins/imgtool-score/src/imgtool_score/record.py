@@ -129,8 +129,9 @@ def text_notes(against: str, tokens: int, limit: int) -> dict[str, object]:
 def warn_cut(count: int, limit: int) -> None:
     """Say once how many prompts of a batch are not read to their end."""
     if count:
+        prompts = "1 prompt is" if count == 1 else f"{count} prompts are"
         log.warning(
-            "%d prompts are longer than the %d tokens that the model reads: the rest is not "
-            "scored; score.tit reads all",
-            count, limit,
+            "%s longer than the %d tokens that the model reads: the rest is not scored; "
+            "score.tit reads all",
+            prompts, limit,
         )  # fmt: skip
