@@ -51,6 +51,7 @@ def test_them_means_all_that_was_named_before() -> None:
     facts = read(THREE)
     assert [fact.colour for fact in facts.objects] == ["red", "blue", "green"]
     assert facts.relations == {(0, "left of", 1), (2, "behind", 0), (2, "behind", 1)}
+    assert read(f"  {THREE}".replace(" and", "\n        and")) == facts
 
 
 def test_statements_say_what_the_prompt_says() -> None:

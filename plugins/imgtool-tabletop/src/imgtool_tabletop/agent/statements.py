@@ -32,8 +32,9 @@ class Asked:
 
 def read(text: str) -> Facts:
     """What a text says of a scene; `behind them` means behind all that was named before."""
+    text = " ".join(text.lower().split())
     facts, relations = parse(text), set[tuple[int, str, int]]()
-    for match in PRONOUN.finditer(" ".join(text.lower().split())):
+    for match in PRONOUN.finditer(text):
         named = len(parse(text[: match.start()]).objects)
         before = range(named - 1) if match[2] != "it" else [named - 2]
         relations |= {(named - 1, RELATION_OF[match[1]], at) for at in before if at >= 0}
