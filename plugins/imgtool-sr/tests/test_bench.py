@@ -30,6 +30,7 @@ def keep(path: Path, width: int, height: int) -> None:
     ("test_LR/a_x1.png", "test_HR/a_x4.png"),
     ("4/Canon_001_LR4.png", "4/Canon_001_HR.png"),
     ("Test/Nikon_LR2.png", "Test/Nikon_HR.png"),
+    ("DIV2K_train_LR_bicubic/X4/0001x4.png", "DIV2K_train_HR/0001.png"),
 ])  # fmt: skip
 def test_pairs_are_found_in_the_layouts_that_are_about(
     tmp_path: Path, names: tuple[str, str]
@@ -39,6 +40,22 @@ def test_pairs_are_found_in_the_layouts_that_are_about(
     (pair,) = pairs_in(tmp_path)
 
     assert (pair.small, pair.sharp) == (tmp_path / names[0], tmp_path / names[1])
+
+
+def test_a_name_that_looks_like_a_mark_is_a_name(tmp_path: Path) -> None:
+    names = ["box.png", "fox1.png", "fox2.png", "low_tide.png"]
+    for name in names:
+        keep(tmp_path / "LR" / name, 4, 4)
+        keep(tmp_path / "HR" / name, 4, 4)
+
+    assert [(p.small.name, p.sharp.name) for p in pairs_in(tmp_path)] == [(n, n) for n in names]
+
+
+def test_pictures_of_one_name_are_refused_not_left_out(tmp_path: Path) -> None:
+    for name in ("HR/a.png", "LR/x2/a.png", "LR/x4/a.png"):
+        keep(tmp_path / name, 4, 4)
+    with pytest.raises(BadParams, match="go by one name, 'a'"):
+        pairs_in(tmp_path)
 
 
 def test_folders_without_pairs_say_what_they_hold(tmp_path: Path) -> None:

@@ -6,16 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from imgtool.api import InputEmpty, InputMissing
+from imgtool.api import BadParams, InputEmpty, InputMissing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-SMALL: Final = ("lr", "lq", "low", "input")
-SHARP: Final = ("hr", "gt", "hq", "high", "target")
+SMALL: Final = frozenset({"lr", "lq", "low", "input"})
+SHARP: Final = frozenset({"hr", "gt", "hq", "high", "target"})
 # RealSR: Canon_001_LR4.png beside Canon_001_HR.png. DRealSR: x4 of each in test_LR and test_HR.
-MARK: Final = re.compile(r"[_-]?(LR|HR|x)\d?$", re.IGNORECASE)
+# DIV2K: 0001x4.png.
+MARK: Final = re.compile(r"(?:[_-]|(?<=\d))(?:([LH]R)\d?|x\d)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,22 @@ def pairs_in(folder: Path) -> list[Pair]:
     Raises
     ------
     InputMissing, InputEmpty : there is no such folder, or no pair in it.
+    BadParams : two pictures of one side go by one name.
     """
     if not folder.is_dir():
         raise InputMissing(f"no such folder: {str(folder)!r}")
     small: dict[str, Path] = {}
     sharp: dict[str, Path] = {}
     for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() in SUFFIXES:
-            side = _side(file, folder)
-            if side is not None:
-                (small if side == "small" else sharp)[_name(file)] = file
+        side = _side(file, folder) if file.suffix.lower() in SUFFIXES else None
+        if side is None:
+            continue
+        first = (small if side == "small" else sharp).setdefault(_name(file), file)
+        if first != file:
+            raise BadParams(
+                f"{str(first)!r} and {str(file)!r} go by one name, {_name(file)!r}",
+                "Name a folder with one set of pairs",
+            )
     found = [Pair(name, small[name], sharp[name]) for name in sorted(small.keys() & sharp.keys())]
     if not found:
         raise InputEmpty(
@@ -61,14 +68,13 @@ def _name(file: Path) -> str:
 
 
 def _side(file: Path, folder: Path) -> str | None:
-    """`small`, `sharp`, or None where neither its own name nor a folder's says."""
-    words = re.split(r"[^a-z]+", file.stem.lower())
-    places = [
-        re.split(r"[^a-z]+", part.lower()) for part in reversed(file.relative_to(folder).parts[:-1])
-    ]
-    for parts in (words[-2:], *places):
-        if any(part in SMALL for part in parts):
+    """`small`, `sharp`, or None where neither its own mark nor a folder's name says."""
+    mark = MARK.search(file.stem)
+    own = (mark and mark[1]) or ""
+    for said in (own, *reversed(file.relative_to(folder).parts[:-1])):
+        words = set(re.split(r"[^a-z]+", said.lower()))
+        if words & SMALL:
             return "small"
-        if any(part in SHARP for part in parts):
+        if words & SHARP:
             return "sharp"
     return None
