@@ -157,6 +157,22 @@ def _slices(path: Path) -> list[dict[str, Any]]:
     return [e for e in events if e["ph"] == "X" and e["name"].startswith("batch")]
 
 
+def test_a_stopped_command_does_not_wait_for_rows_to_come(world: Path) -> None:
+    command = [*COMMAND, "draw", "-", "--batch", "1", "--on-error", "stop"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write(b"please fail\n")
+    process.stdin.flush()
+
+    assert process.wait(timeout=60) == 3
+    assert process.stderr.read().startswith(b"error: stage 'draw': row 0: asked to fail")
+    process.stdin.close()
+    process.stderr.close()
+
+
 def test_output_to_the_null_device_is_no_stream(world: Path) -> None:
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a file
         done = subprocess.run([*COMMAND, "upper", "a"], stdout=nowhere, check=False, timeout=60)

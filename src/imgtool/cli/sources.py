@@ -188,4 +188,6 @@ def _lines_of_stdin() -> Iterator[str]:
         raise InputEmpty(
             "no input", "Give a prompt in quotes, a file (.txt .csv .jsonl, a picture) or a pipe"
         )
-    yield from decoded_lines(sys.stdin.buffer, "stdin")
+    # A reader of its own: where the run stops while it waits for a line, nobody else must close it.
+    with open(sys.stdin.fileno(), "rb", closefd=False) as file:
+        yield from decoded_lines(file, "stdin")

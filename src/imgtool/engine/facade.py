@@ -226,16 +226,20 @@ def _run(
     feeder = _Feeder(session, source, first, instances, threads)
     try:
         if _in_turn(session, lanes):
-            for worker in (feeder, *lanes):
-                worker.start()
-                _wait([worker])
+            feeder.start()
+            feeder.wait()
+            for lane in lanes:
+                lane.start()
+                _wait([lane])
         else:
             for worker in (feeder, *lanes):
                 worker.start()
-            _wait([feeder, *lanes])
+            feeder.wait()
+            _wait(lanes)
     except KeyboardInterrupt:
         session.stopped.set()
-        _wait([feeder, *lanes], time.monotonic() + LEAVE_S)
+        feeder.wait()
+        _wait(lanes, time.monotonic() + LEAVE_S)
         raise Interrupted("interrupted; the same command goes on from here") from None
     if session.error is not None:
         raise session.error
@@ -255,11 +259,11 @@ def _in_turn(session: Session, lanes: Sequence[Lane]) -> bool:
     return wanted > RESIDENT_SHARE * available_bytes(str(session.runtime.torch_device))
 
 
-def _wait(workers: Sequence[threading.Thread], until: float | None = None) -> None:
+def _wait(lanes: Sequence[Lane], until: float | None = None) -> None:
     """Join, waking up often so that Ctrl-C is heard."""
-    for worker in workers:
-        while worker.is_alive() and (until is None or time.monotonic() < until):
-            worker.join(JOIN_S)
+    for lane in lanes:
+        while lane.is_alive() and (until is None or time.monotonic() < until):
+            lane.join(JOIN_S)
 
 
 class _Feeder(threading.Thread):
@@ -303,6 +307,13 @@ class _Feeder(threading.Thread):
                 self._record(names)
         except BaseException as err:  # noqa: BLE001 - the border of this thread
             self.session.abort(err)
+        for outbox in self.outboxes:
+            outbox.put(END)
+
+    def wait(self) -> None:
+        """Join, or leave it to wait for rows that may never come where the run has stopped."""
+        while self.is_alive() and not self.session.stopped.is_set():
+            self.join(JOIN_S)
         for outbox in self.outboxes:
             outbox.put(END)
 
