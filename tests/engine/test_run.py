@@ -14,6 +14,7 @@ from imgtool.batch import derive_seed
 from imgtool.components import Component
 from imgtool.declared import spec_of
 from imgtool.engine import events
+from imgtool.engine.digests import execution_marks
 from imgtool.engine.facade import execute
 from imgtool.engine.plan import resolve_instances
 from imgtool.engine.request import OnError, RunRequest, Schedule
@@ -28,13 +29,14 @@ from imgtool.errors import (
 )
 from imgtool.pipeline import StageUse
 from imgtool.runtime.context import Runtime
+from imgtool.runtime.device import DTYPES
+from imgtool.specs import ParamSpec, Spec
 from imgtool.stages import Bounds, Help, Stage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from imgtool.batch import Batch
-    from imgtool.specs import Spec
 
 
 @dataclass(frozen=True)
@@ -391,3 +393,10 @@ def test_no_name_in_a_store_depends_on_where_made_models_are_kept() -> None:
         assert found[1].params["model"] == folder
         keys.add(tuple(instance.key for instance in found))
     assert len(keys) == 1
+
+
+def test_a_precision_that_is_asked_for_is_never_that_of_another_device() -> None:
+    model = ParamSpec("model", "str", "m", model_task="toy")
+    spec = Spec("stage", "draw.toy", 1, "", "row", (), (), (model,), "toy", "toy:Draw")
+    marks = {str(execution_marks(spec, Runtime(dtype=name))) for name in DTYPES}
+    assert len(marks) == len(DTYPES)

@@ -78,7 +78,7 @@ def execution_marks(spec: Spec, runtime: Runtime) -> list[str]:
     marks = [f"file={content_digest(Path(module))}"] if is_file(module) else []
     if not any(param.model_task for param in spec.params):
         return marks
-    if runtime.dtype not in ("auto", "float32"):
+    if runtime.dtype != "auto":
         marks.append(f"dtype={runtime.dtype}")
     if runtime.deterministic:
         marks.append("deterministic")
