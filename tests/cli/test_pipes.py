@@ -11,6 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
+from imgtool.unnamed import unnamed_store
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -155,6 +157,24 @@ def test_two_stages_in_a_pipe_work_at_the_same_time(imgtool: Imgtool, world: Pat
 def _slices(path: Path) -> list[dict[str, Any]]:
     events = json.loads(path.read_text())["traceEvents"]
     return [e for e in events if e["ph"] == "X" and e["name"].startswith("batch")]
+
+
+def test_rows_of_a_stream_in_a_file_outlive_what_the_same_command_does_later(
+    imgtool: Imgtool, world: Path
+) -> None:
+    for name, text in (("first", b"one"), ("second", b"two")):
+        with (world / name).open("wb") as out:
+            subprocess.run([*COMMAND, "upper"], input=text, stdout=out, check=True, timeout=60)
+    imgtool("upper", stdin="two")
+    (world / "third").write_text(imgtool("upper", "three").out)
+
+    checked = unnamed_store().with_name("runs.zarr.d") / "checked"
+    checked.unlink()
+    imgtool("upper", "four", env={"IMGTOOL_CACHE_LIMIT": "1"})
+
+    shown = [imgtool("show", "-", stdin=(world / name).read_text()) for name in ("first", "second")]
+    assert [answer.status for answer in shown] == [0, 0]
+    assert imgtool("show", "-", stdin=(world / "third").read_text()).status == 3
 
 
 def test_a_stopped_command_does_not_wait_for_rows_to_come(world: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 import time
@@ -18,6 +19,7 @@ from imgtool.errors import InputEmpty, Interrupted, Status
 from imgtool.runtime.context import Runtime
 from imgtool.runtime.device import usable_cores
 from imgtool.store import Store
+from imgtool.store.keys import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -322,27 +324,41 @@ class _Feeder(threading.Thread):
         if request.row is not None:
             return
         source = request.rows.instance if isinstance(request.rows, StreamSource) else SOURCE_KEY
-        self.session.store.write_run(
-            request.name,
-            {
-                **request.attributes,
-                "stages": [
-                    {
-                        "label": i.label,
-                        "stage": i.spec.id,
-                        "instance": i.key,
-                        "params": dict(i.params),
-                        "upstream": i.upstream_key,
-                        "barrier": i.is_barrier,
-                    }
-                    for i in self.instances
-                ],
-                "source": source,
-                "batches": names,
-                "threads": self.threads,
-                "compute_batch": request.compute_batch,
-            },
-        )
+        record = {
+            **request.attributes,
+            "stages": [
+                {
+                    "label": i.label,
+                    "stage": i.spec.id,
+                    "instance": i.key,
+                    "params": dict(i.params),
+                    "upstream": i.upstream_key,
+                    "barrier": i.is_barrier,
+                }
+                for i in self.instances
+            ],
+            "source": source,
+            "batches": names,
+            "threads": self.threads,
+            "compute_batch": request.compute_batch,
+        }
+        keep_pin(self.session.store, request.name, record)
+        self.session.store.write_run(request.name, record)
+
+
+def keep_pin(store: Store, name: str, record: dict[str, Any]) -> None:
+    """Pin the new `record` of a run where the old one is; an old one of other rows gets a new name.
+
+    A file holds a stream of the pinned rows, and commands that read other rows from their stdin
+    have the same name.
+    """
+    old = store.run(name) or {}
+    if not old.get("pinned"):
+        return
+    if all(old[key] == record[key] for key in ("stages", "source", "batches")):
+        record["pinned"] = True
+        return
+    store.write_run(f"{name}-{hashlib.blake2b(canonical(old), digest_size=4).hexdigest()}", old)
 
 
 def _failures(
