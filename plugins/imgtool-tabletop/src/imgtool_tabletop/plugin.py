@@ -70,6 +70,13 @@ MODELS = (
         "AbsRel {abs_rel:.3f}",
     ),
     (
+        "tabletop/ppd",
+        "ppd",
+        "depth-estimation",
+        "Depth by a flow in pixels, up to scale and shift: sharp at edges",
+        "{flying:.0%} of edge points fly",
+    ),
+    (
         "tabletop/aesthetic",
         "aesthetic",
         "aesthetic-head",

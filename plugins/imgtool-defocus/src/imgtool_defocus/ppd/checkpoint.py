@@ -51,8 +51,8 @@ def load_ppd(folder: Path) -> CascadeTransformer:
     }
     shapes = shapes_of(weights)
     config = read_config(folder) if (folder / CONFIG).is_file() else shapes
-    said = {"area": shapes.area, "objective": shapes.objective, "encoder": shapes.encoder}
-    if replace(config, **said) != shapes:
+    known = replace(shapes, area=config.area, objective=config.objective, encoder=config.encoder)
+    if known != config:
         raise ValueError(f"its weights are not of its {CONFIG}")
     with torch.device("meta"):
         net = CascadeTransformer(config)

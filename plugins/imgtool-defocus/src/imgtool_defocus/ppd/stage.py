@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from imgtool.api import Bounds, Help, ModelRef, ModelUnusable
+from imgtool.api import Bounds, Help, ModelRef
 from imgtool_defocus.depth_stage import TASK, Estimating
 from imgtool_defocus.estimate import PPD, Options
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from imgtool.api import Runtime
 
 
 @dataclass(frozen=True)
@@ -20,8 +18,8 @@ class PpdParams:
     """Parameters of `depth.ppd`."""
 
     model: Annotated[
-        str, Help("Folder that `imgtool train depth.ppd` wrote, or the like."), ModelRef(TASK)
-    ] = ""
+        str, Help("Alias, or folder that `imgtool train depth.ppd` wrote."), ModelRef(TASK)
+    ] = "tabletop/ppd"
     size: Annotated[
         int, Help("Longer side at which the model looks, pixels; 0: its own."), Bounds(0, 8192)
     ] = 0
@@ -36,21 +34,6 @@ class Ppd(Estimating[PpdParams]):
 
     id = "depth.ppd"
     summary = "Estimate depth by Pixel-Perfect Depth: a flow in pixels, sharp at edges."
-
-    def open(self, params: PpdParams, runtime: Runtime) -> None:
-        """Load the model, and the metric one where it is named.
-
-        Raises
-        ------
-        ModelUnusable : no model is named, or it is of another kind.
-        BadParams : metres are asked of a model without.
-        """
-        if not params.model:
-            raise ModelUnusable(
-                "depth.ppd: no model is named",
-                "Give --model FOLDER; imgtool train depth.ppd -o FOLDER makes one",
-            )
-        super().open(params, runtime)
 
     def backend(self, folder: Path) -> str:
         """Always the same."""
