@@ -284,6 +284,12 @@ def test_a_barrier_tells_of_failed_rows_and_drops_its_journal(store: Path) -> No
     assert not [p for p in store.with_name("s.zarr.d").glob("journals/*/*")]
 
 
+def test_any_number_of_rows_may_fail_in_one_batch(store: Path) -> None:
+    many = rows(*["bad"] * 1200, "good")
+    result, _ = run(store, [StageUse("check.judge")], many, batch=len(many))
+    assert ([row.id for row in result.rows()], len(result.failures)) == (["1200"], 1200)
+
+
 def test_a_failed_row_of_a_barrier_stops_the_run_when_told_to(store: Path) -> None:
     with pytest.raises(StageFailed, match="row 1: it is bad"):
         run(store, [StageUse("check.judge")], rows("a", "bad"), on_error=OnError.STOP)

@@ -29,20 +29,20 @@ def process_isolated(stage: Stage[Any], label: str, batch: Batch) -> Batch:
     OutOfMemory : one row alone does not fit.
     ImgtoolError : whatever the stage raised that concerns no single row.
     """
-    if not len(batch):
-        return batch
-    try:
-        return _checked(stage.process(batch), batch, label)
-    except RowError as err:
-        if err.row_id not in batch.ids:
-            raise StageFailed(f"{label}: {err.reason} (row {err.row_id!r})") from err
-        failed = {err.row_id: Failure(label, err.code, err.reason)}
-        rest = process_isolated(stage, label, batch.fail(failed))
-        return replace(rest, failures={**failed, **rest.failures})
-    except ImgtoolError:
-        raise
-    except Exception as err:  # noqa: BLE001 - the border where a plugin's fault becomes a failed row
-        return _after_fault(stage, label, batch, err)
+    while len(batch):
+        try:
+            result = _checked(stage.process(batch), batch, label)
+        except RowError as err:
+            if err.row_id not in batch.ids:
+                raise StageFailed(f"{label}: {err.reason} (row {err.row_id!r})") from err
+            batch = batch.fail({err.row_id: Failure(label, err.code, err.reason)})
+            continue
+        except ImgtoolError:
+            raise
+        except Exception as err:  # noqa: BLE001 - the border where a plugin's fault becomes a failed row
+            result = _after_fault(stage, label, batch, err)
+        return replace(result, failures={**batch.failures, **result.failures})
+    return batch
 
 
 def _after_fault(stage: Stage[Any], label: str, batch: Batch, err: Exception) -> Batch:
