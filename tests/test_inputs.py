@@ -11,7 +11,7 @@ from PIL import Image
 
 from imgtool.batch import derive_seed
 from imgtool.errors import BadRowId, InputEmpty, InputMissing, InputUnreadable, UsageError
-from imgtool.inputs import is_path, read_rows, rows_of_lines
+from imgtool.inputs import finished_rows, is_path, read_rows, rows_of_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,8 @@ def rows(*words: str, **more: object) -> list[Row]:
 @pytest.mark.parametrize(
     ("word", "expected"),
     [("a.txt", True), ("in/out", True), ("s.zarr", True), ("a red cube", False),
-     ("a cat/dog mix", False), ("v1.5 style", False), ("cube", False)],
+     ("a cat/dog mix", False), ("v1.5 style", False), ("cube", False),
+     ("山" * 90 + "/水", False), ("a" * 300 + ".png", False)],
 )  # fmt: skip
 def test_known_suffix_or_slash_means_a_path(word: str, expected: bool) -> None:
     assert is_path(word) is expected
@@ -98,6 +99,19 @@ def test_fault_names_its_place(
 ) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(error, match=text):
         rows(file(name, data))
+
+
+@pytest.mark.parametrize("seed", [2**63, -1, 0.5, True])
+def test_a_seed_that_no_generator_takes_is_refused(seed: object) -> None:
+    with pytest.raises(InputUnreadable, match=r"row '0': seed .* is no whole number from 0 to"):
+        list(finished_rows([{"prompt": "a", "seed": seed}], 0))
+    assert next(finished_rows([{"prompt": "a", "seed": 2**63 - 1}], 0))["seed"] == 2**63 - 1
+
+
+def test_the_name_of_a_picture_is_no_picture() -> None:
+    with pytest.raises(InputUnreadable, match="row '0': image is a text") as caught:
+        list(finished_rows([{"image": "a.png"}], 0))
+    assert "image.read" in caught.value.hint
 
 
 def test_missing_file_is_refused_before_any_row() -> None:

@@ -38,11 +38,19 @@ ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 Row = dict[str, Any]
 MOST_LINE = 4 << 20
+LONGEST_NAME = 255  # bytes of a file's name, nearly everywhere
 
 
 def is_path(word: str) -> bool:
-    """Whether a positional argument means a path: a known suffix, or a slash and no space."""
-    if "\n" in word or len(word) > 1000:
+    """Whether a positional argument means a path: a known suffix, or a slash and no space.
+
+    One with a part that is longer than any file's name means none.
+    """
+    if (
+        "\n" in word
+        or len(word) > 1000
+        or any(len(part.encode()) > LONGEST_NAME for part in word.split("/"))
+    ):
         return False
     return Path(word).suffix.lower() in SUFFIXES or ("/" in word and " " not in word)
 
@@ -81,7 +89,7 @@ def _check_word(word: str) -> None:
     if is_path(word):
         if not Path(word).exists():
             raise InputMissing(f"no such file: {word!r}", AS_TEXT)
-    elif FILE_LIKE.fullmatch(word) and len(word) < 1000:
+    elif FILE_LIKE.fullmatch(word) and len(word) < LONGEST_NAME:
         suffix = Path(word).suffix.lower()
         raise InputUnreadable(
             f"{word!r} looks like a file, and {suffix} is none that rows are read from",
@@ -115,8 +123,14 @@ def finished_rows(rows: Iterable[Row], seed: int) -> Iterator[Row]:
     for number, row in enumerate(rows):
         row_id = checked_id(str(row.pop("id", number)))
         for name, value in row.items():
-            if isinstance(value, list | dict) and getattr(KNOWN.get(name), "kind", 0) is Kind.TEXT:
+            kind = getattr(KNOWN.get(name), "kind", None)
+            if isinstance(value, list | dict) and kind is Kind.TEXT:
                 raise InputUnreadable(f"row {row_id!r}: {name} is no text")
+            if isinstance(value, str) and kind is Kind.ARRAY:
+                raise InputUnreadable(
+                    f"row {row_id!r}: {name} is a text, and no array of numbers",
+                    "Name pictures in the field `path`, and read them by image.read",
+                )
         given = row.pop("seed", None)
         if given in (None, ""):
             own_seed = derive_seed(seed, row_id)
@@ -129,12 +143,15 @@ def finished_rows(rows: Iterable[Row], seed: int) -> Iterator[Row]:
 
 def _whole(value: object, row_id: str) -> int:
     try:
-        return int(str(value))
+        seed = int(str(value))
     except ValueError:
+        seed = -1
+    if not 0 <= seed < 2**63:
         raise InputUnreadable(
-            f"row {row_id!r}: seed {value!r} is no whole number",
+            f"row {row_id!r}: seed {value!r} is no whole number from 0 to {2**63 - 1}",
             "Leave it empty to have one derived",
-        ) from None
+        )
+    return seed
 
 
 def checked_id(row_id: str) -> str:
