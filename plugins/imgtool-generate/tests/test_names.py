@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 
+from imgtool.api import BadParams
 from imgtool_generate.classes import TABLE
 from imgtool_generate.samplers import CHOICES, SHORT_NAMES, find
 from imgtool_generate.schedule import make_scheduler
@@ -83,3 +84,15 @@ def test_flow_models_keep_their_shift_under_every_scheduler(name: str) -> None:
         made.set_timesteps(4)
         # The second of four levels: below 0.76 without a shift, above 0.85 with one of 3.
         assert 0.8 < made.sigmas[made.sigmas < 0.99].max() < 0.95
+
+
+def test_models_down_to_pure_noise_take_schedulers_that_begin_there() -> None:
+    from diffusers import DDIMScheduler
+
+    own = DDIMScheduler(rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    for name in ("ddim", "dpm++", "euler"):
+        assert make_scheduler(name, own).alphas_cumprod[-1] < 1e-6
+    with pytest.raises(BadParams, match="'heun' does not fit") as caught:
+        make_scheduler("heun", own)
+    assert "dpm++" in caught.value.hint
+    assert "dpm2" not in caught.value.hint

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from typing import Any
 
 from imgtool.api import BadParams
 from imgtool_generate.samplers import CHOICES, SamplerChoice, find
+
+# Setting of models that were trained down to noise without any signal, Lin et al. (2023).
+ZERO_SNR = "rescale_betas_zero_snr"
 
 
 def check_name(name: str) -> None:
@@ -33,12 +37,11 @@ def make_scheduler(name: str, current: Any) -> Any:
         return type(current).from_config(current.config)
     check_name(name)
     short = find(name) or ""
-    flow = is_flow(current)
-    fitting = [key for key, choice in CHOICES.items() if _fits(choice, flow)]
-    if short not in fitting:
+    choice, flow = CHOICES[short], is_flow(current)
+    if not _fits(choice, current):
+        fitting = [key for key, choice in CHOICES.items() if _fits(choice, current)]
         hint = f"It takes: {', '.join(fitting)}"
         raise BadParams(f"scheduler {name!r} does not fit this model", hint)
-    choice = CHOICES[short]
     settings = dict(choice.settings)
     if flow:
         settings |= {**(choice.flow or {}), **_shift(choice, current)}
@@ -85,5 +88,12 @@ def _shift(choice: SamplerChoice, current: Any) -> dict[str, float]:
     return {"shift" if choice.flow_only else "flow_shift": shift}
 
 
-def _fits(choice: SamplerChoice, flow: bool) -> bool:
-    return choice.flow is not None if flow else not choice.flow_only
+def _fits(choice: SamplerChoice, current: Any) -> bool:
+    if is_flow(current):
+        return choice.flow is not None
+    if not current.config.get(ZERO_SNR):
+        return not choice.flow_only
+    import diffusers
+
+    # Others would draw from levels of noise that the model was not trained on.
+    return ZERO_SNR in inspect.signature(getattr(diffusers, choice.class_name)).parameters
