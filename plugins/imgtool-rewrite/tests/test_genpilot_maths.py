@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from imgtool_rewrite.genpilot import belief, reading, words
+from imgtool_rewrite.genpilot import belief, reading, roles, words
 from imgtool_rewrite.genpilot.belief import Belief, kmeans, likelihood, matched, posterior, tfidf
 from imgtool_rewrite.genpilot.search import Look, Search, Try
 
@@ -116,3 +116,13 @@ def test_a_question_passed_over_is_unclear_and_a_yes_brings_no_error() -> None:
     assert reading.answers({"answers": said}, 3) == [
         ("unclear", ""), ("no", "two dogs"), ("yes", "")
     ]  # fmt: skip
+
+
+def test_long_prompts_are_asked_about_whole_and_what_a_picture_says_is_cut() -> None:
+    long = "word " * 600
+    asked = roles.JUDGE.text(
+        {"prompt": f"{long}red", "rewritten": f"{long}blue", "errors": [f"{long}green"]}
+    )
+    assert "red" in asked
+    assert "blue" in asked
+    assert "green" not in asked
