@@ -88,7 +88,7 @@ class Batch:
     ids : row ids, unique.
     columns : field name to one value a row; arrays are numpy, shapes may differ between rows.
     parents : for each row the id of the row it came from in the batch that the stage was given.
-    failures : row id to failure; a failed row is no longer among `ids`.
+    failures : row id to failure; a failed row is among `ids` only where it was let pass.
     number : place of the batch in its source; kept through the pipeline.
     """
 

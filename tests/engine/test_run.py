@@ -276,6 +276,15 @@ def test_failed_row_passes_or_stops_when_told_to(store: Path, tmp_path: Path) ->
         run(tmp_path / "other.zarr", uses, rows("a", "bad"), on_error=OnError.STOP)
 
 
+def test_what_a_failed_row_does_is_never_that_of_an_earlier_run(store: Path) -> None:
+    uses, given = [StageUse("check.flaky")], rows("a", "bad")
+    for on_error, ids in ((OnError.SKIP, ["0"]), (OnError.PASS, ["0", "1"]), (OnError.SKIP, ["0"])):
+        result, _ = run(store, uses, given, on_error=on_error)
+        assert ([row.id for row in result.rows()], set(result.failures)) == (ids, {"1"})
+    with pytest.raises(StageFailed, match="row 1: ZeroDivisionError"):
+        run(store, uses, given, on_error=OnError.STOP)
+
+
 def test_a_barrier_tells_of_failed_rows_and_drops_its_journal(store: Path) -> None:
     _, seen = run(store, [StageUse("check.judge")], rows("a", "bad", "c"), batch=1)
     assert [e.row_id for e in seen if isinstance(e, events.RowFailed)] == ["1"]

@@ -148,7 +148,7 @@ def execute(
         registry,
         runtime,
         made,
-        request.row,
+        request.marks,
     )
     for instance in instances:
         store.write_instance(instance.key, instance.attributes())

@@ -24,9 +24,9 @@ from imgtool.params import validate
 from imgtool.runtime.openmp import dismiss_team
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from imgtool.batch import Batch
+    from imgtool.batch import Batch, Failure
     from imgtool.engine.plan import Instance
     from imgtool.engine.request import RunRequest
     from imgtool.registry import Registry
@@ -132,10 +132,19 @@ class Lane(threading.Thread):
         for row_id, failure in batch.failures.items():
             session.emit(events.RowFailed(label, row_id, failure))
         self.deliver(name, len(batch), len(batch.failures), cached=False)
-        if batch.failures and session.request.on_error is OnError.STOP:
-            row_id, failure = next(iter(batch.failures.items()))
+        if session.request.on_error is OnError.STOP:
+            self._stop_at(batch.failures)
+
+    def _deliver_cached(self, name: str) -> None:
+        self.deliver(name, 0, 0, cached=True)
+        store, key = self.session.store, self.instance.key
+        if self.session.request.on_error is OnError.STOP and store.has_failures(key):
+            self._stop_at(store.failures(key, name))
+
+    def _stop_at(self, failures: Mapping[str, Failure]) -> None:
+        for row_id, failure in failures.items():
             raise StageFailed(
-                f"stage {label!r}: row {row_id}: {failure.reason}",
+                f"stage {self.instance.label!r}: row {row_id}: {failure.reason}",
                 "--on-error skip goes on with the other rows; --retry-failed tries them again",
             )
 
@@ -170,7 +179,7 @@ class Lane(threading.Thread):
         store, key = self.session.store, self.instance.key
         name = self.instance.output_name(upstream_name)
         if name in self.done or store.has(key, name):
-            self.deliver(name, 0, 0, cached=True)
+            self._deliver_cached(name)
             return True
         stack = ExitStack()
         claim = store.claim(f"{key}.{name}")
@@ -179,7 +188,7 @@ class Lane(threading.Thread):
         stack.enter_context(claim)
         if store.has(key, name):
             stack.close()
-            self.deliver(name, 0, 0, cached=True)
+            self._deliver_cached(name)
             return True
         try:
             result = self._compute(name, self._read(upstream_name))
@@ -205,7 +214,7 @@ class Lane(threading.Thread):
             if self.session.stopped.wait(CLAIM_POLL_S):
                 return
         for name in names:
-            self.deliver(name, 0, 0, cached=True)
+            self._deliver_cached(name)
 
     def _write_barrier(self, upstream_names: list[str], names: list[str]) -> None:
         from imgtool.batch import concatenate
@@ -216,7 +225,7 @@ class Lane(threading.Thread):
         result = self._compute(names[0], whole)
         for at, (upstream_name, name) in enumerate(zip(upstream_names, names, strict=True)):
             if self.session.store.has(self.instance.key, name):
-                self.deliver(name, 0, 0, cached=True)
+                self._deliver_cached(name)
                 continue
             mine = [i for i, parent in enumerate(result.parents) if owner[parent] == at]
             failed = {r: why for r, why in result.failures.items() if owner[r] == at}

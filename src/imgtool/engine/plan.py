@@ -90,7 +90,7 @@ def resolve_instances(
     registry: Registry,
     runtime: Runtime,
     made: Mapping[str, tuple[str, str]] | None = None,
-    row: str | None = None,
+    marks: Sequence[str] = (),
 ) -> tuple[Instance, ...]:
     """Instances of `uses` in order, with a `decode` put in where only latents are at hand.
 
@@ -100,7 +100,7 @@ def resolve_instances(
     source_fields : fields that the source rows have.
     source_key : name of the source instance.
     made : maker name to (path of the model it made, key of its derivation).
-    row : the one row to compute; a batch of it alone is never taken for the whole one.
+    marks : further facts of the run that all its results depend on.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def resolve_instances(
     BadPipeline : a label repeats or `from` names no earlier stage.
     BadParams, UnknownComponent, ModelUnusable : as the names say.
     """
-    chain = _Chain(registry, runtime, dict(made or {}), source_key, set(source_fields), row)
+    chain = _Chain(registry, runtime, dict(made or {}), source_key, set(source_fields), marks)
     for use in uses:
         chain.add(use)
     return tuple(chain.instances)
@@ -125,9 +125,9 @@ class _Chain:
         made: dict[str, tuple[str, str]],
         source_key: str,
         source_fields: set[str],
-        row: str | None,
+        marks: Sequence[str],
     ) -> None:
-        self.registry, self.runtime, self.made, self.row = registry, runtime, made, row
+        self.registry, self.runtime, self.made, self.marks = registry, runtime, made, marks
         self.source_key, self.source_fields = source_key, source_fields
         self.instances: list[Instance] = []
         self.fields: list[set[str]] = []
@@ -211,9 +211,7 @@ class _Chain:
             digests.append(f"{name}={key}")
         params = cheap_check(spec, given)
         digests += input_digest(spec, params, refs, self.runtime)
-        digests += execution_marks(spec, self.runtime)
-        if self.row is not None:
-            digests.append(f"row={self.row}")
+        digests += [*execution_marks(spec, self.runtime), *self.marks]
         upstream_key = self.source_key if upstream is None else self.instances[upstream].key
         self.written.append({**params, **refs})
         key = instance_key(spec.id, spec.version, self.written[-1], "|".join(digests), upstream_key)

@@ -108,7 +108,7 @@ def plan(
     made = {model.name: (str(model.folder), model.key) for model in models}
     missing = tuple(model.name for model in models if not model.folder.exists())
     instances = resolve_instances(
-        unique_labels(request.stages), fields, source_key, registry, runtime, made, request.row
+        unique_labels(request.stages), fields, source_key, registry, runtime, made, request.marks
     )
     found = _Names(store, instances, source_key, names, rows)
     planned = tuple(found.planned(i, runtime, seconds_per_row or {}) for i in instances)

@@ -94,3 +94,9 @@ class RunRequest:
             raise UsageError(
                 f"{self.name!r} cannot be the name of a run", "Use no '/', and no '.' to begin with"
             )
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What results depend on beside stages and rows: they are kept apart from those without."""
+        row = () if self.row is None else (f"row={self.row}",)
+        return (*row, "on_error=pass") if self.on_error is OnError.PASS else row
