@@ -86,6 +86,28 @@ def test_refusal_is_final(status: int) -> None:
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{"error": {"message": "too many\\n tokens"}}', "status 400: too many tokens$"),
+        ('{"error": "no such model"}', "status 400: no such model$"),
+        ('{"object": "error", "message": "too long"}', "status 400: too long$"),
+        ('{"error": {"message": "key a-made-up-word is bad"}}', "status 400: key … is bad$"),
+        ('{"error": {"code": 7}}', "status 400$"),
+        ("[[", "status 400$"),
+    ],
+)
+def test_refusal_says_what_the_service_says_but_no_key(
+    body: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGTOOL_API_KEY", "a-made-up-word")
+    with (
+        ChatServer(lambda text, picture: (400, body)) as server,
+        pytest.raises(EndpointDown, match=told),
+    ):
+        patient(server).answer("hello")
+
+
 def test_redirection_takes_the_key_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGTOOL_API_KEY", "a-made-up-word")
     with ChatServer(lambda text, picture: "well") as other:

@@ -30,6 +30,7 @@ TRIES = 4
 BUSY = frozenset({408, 409, 429, 500, 502, 503, 504})
 LONGEST_WAIT_S = 30.0
 MOST_BYTES = 16 << 20
+MOST_TOLD, LONGEST_TOLD = 1 << 16, 200
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -185,7 +186,22 @@ class Endpoint:
 
     def _refused(self, err: urllib.error.HTTPError) -> EndpointDown:
         hint = f"Put the key into {KEY}" if err.code in (401, 403) else ""
-        return EndpointDown(f"{self.url} answered with status {err.code}", hint)
+        return EndpointDown(f"{self.url} answered with status {err.code}{_told(err)}", hint)
+
+
+def _told(err: urllib.error.HTTPError) -> str:
+    """What a refusal says of itself, on the same line; empty: nothing that can be read."""
+    try:
+        found = json.loads(err.read(MOST_TOLD))
+    except (OSError, http.client.HTTPException, ValueError, RecursionError):
+        return ""
+    for name in ("error", "message"):
+        found = found.get(name, found) if isinstance(found, dict) else found
+    if not isinstance(found, str):
+        return ""
+    line = "".join(letter for letter in " ".join(found.split()) if letter.isprintable())
+    key = _key()
+    return f": {(line.replace(key, '…') if key else line)[:LONGEST_TOLD]}"
 
 
 def _asked_to_wait(err: urllib.error.HTTPError) -> float:
@@ -203,8 +219,12 @@ def data_url(image: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
+def _key() -> str:
+    return os.environ.get(KEY, "").strip()
+
+
 def _authorization() -> dict[str, str]:
-    key = os.environ.get(KEY, "").strip()
+    key = _key()
     if not (key.isascii() and key.isprintable()):
         # Python's own complaint about such a header quotes it whole.
         raise BadParams(f"the key in {KEY} holds signs that no key has", "Copy it once more")
