@@ -19,7 +19,8 @@ from imgtool.runtime.context import Runtime
 from imgtool_tabletop.captions.parse import parse
 from imgtool_tabletop.captions.words import all_words
 from imgtool_tabletop.judge import Judge
-from imgtool_tabletop.makers import TrainGenerator, TrainJudge
+from imgtool_tabletop.makers import TrainGenerator, TrainJudge, TrainVae
+from imgtool_tabletop.training.attributes import PairBank
 from imgtool_tabletop.training.bank import PictureBank, being_filled, scene_at
 from imgtool_tabletop.training.clip import answers_of
 from imgtool_tabletop.training.judge import judge_accuracy
@@ -28,6 +29,7 @@ from imgtool_tabletop.training.loop import Budget, Optimiser, Trainer
 from imgtool_tabletop.training.params import (
     GeneratorParams,
     TrainParams,
+    VaeParams,
     beginning,
     budget_of,
     seconds,
@@ -35,6 +37,7 @@ from imgtool_tabletop.training.params import (
 from imgtool_tabletop.training.tokenizer import write_tokenizer
 from imgtool_tabletop.training.vae import VaeTraining, train_vae
 from imgtool_tabletop.world.render import render
+from imgtool_tabletop.world.sample import BROAD
 from imgtool_tabletop.world.scene import COLOURS, SHAPES
 
 WEIGHTS = Path(imgtool_tabletop.__file__).parent / "weights"
@@ -69,6 +72,18 @@ def test_resumed_training_equals_an_unbroken_one(tmp_path: Path) -> None:
     assert len((tmp_path / "b" / "log.csv").read_text().splitlines()) == 13
 
 
+def test_steps_that_a_kill_undid_are_logged_once(tmp_path: Path) -> None:
+    trained(tmp_path, 5, 12)
+    whole = (tmp_path / "log.csv").read_bytes()
+    checkpoint = (tmp_path / "checkpoint.safetensors").read_bytes()
+    with (tmp_path / "log.csv").open("ab") as log:
+        log.write(b"13,0.1,0.50000\r\n14,0.")
+    trained(tmp_path, 12)
+
+    assert (tmp_path / "log.csv").read_bytes() == whole
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == checkpoint
+
+
 def test_a_plot_falls_with_the_loss() -> None:
     dark = np.asarray(plot([(step, 100 - step) for step in range(1, 101)]).convert("L")) < 100
     tops = [int(dark[:, column].argmax()) for column in (60, 200, 400)]
@@ -83,6 +98,34 @@ def test_bank_goes_on_where_it_was(tmp_path: Path) -> None:
     assert bank.reader()[:128].std() > 10
     with being_filled(bank, 128):
         assert not multiprocessing.active_children()
+
+
+def test_a_bank_is_read_while_it_grows(tmp_path: Path) -> None:
+    PictureBank(tmp_path, 1, 16, size=8).fill(lambda line: None)
+    larger = PictureBank(tmp_path, 1, 40, size=8)
+    assert len(larger.reader()) == 16
+    with (tmp_path / "filled.json").open() as opened_before:
+        larger.fill(lambda line: None)
+        assert opened_before.read() == '{"filled": 16}'
+    assert len(larger.reader()) == 40
+
+
+def test_a_bank_knows_pictures_of_other_scenes(tmp_path: Path) -> None:
+    bank = PictureBank(tmp_path, 1, 16)
+    bank.fill(lambda line: None)
+    assert bank.agrees()
+    assert not PictureBank(tmp_path, 2, 16).agrees()
+    assert not PictureBank(tmp_path, 1, 16, distribution=BROAD).agrees()
+    assert not PairBank(tmp_path, 1, 16).agrees()
+
+
+def test_a_trainer_refuses_pictures_of_another_seed(tmp_path: Path) -> None:
+    PictureBank(tmp_path / "bank", 1, 16).fill(lambda line: None)
+    params = VaeParams(bank=str(tmp_path / "bank"), seed=2, smoke=True)
+    runtime = Runtime(device="cpu")
+    runtime.journal = tmp_path / "journal"
+    with pytest.raises(BadParams, match="other scenes than seed 2"):
+        TrainVae().make(params, {}, tmp_path / "made", runtime)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("20m", 1200), ("1.5h", 5400)])

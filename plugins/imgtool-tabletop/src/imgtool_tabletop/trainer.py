@@ -43,7 +43,12 @@ class TrainMaker(Maker[P], Generic[P]):
     """Whether an accelerator is used where there is one; others train on the CPU."""
 
     def make(self, params: P, inputs: Mapping[str, Path], out_dir: Path, runtime: Runtime) -> None:
-        """Render in one process, train in this one."""
+        """Render in one process, train in this one.
+
+        Raises
+        ------
+        BadParams : pictures that are there already are of other scenes.
+        """
         quiet_libraries("transformers", "diffusers")
         from imgtool_tabletop.training.bank import being_filled
         from imgtool_tabletop.training.log import keep_logs
@@ -52,6 +57,11 @@ class TrainMaker(Maker[P], Generic[P]):
         count = 128 if params.smoke else params.pictures
         folder = self.bank_folder(params, runtime.journal)
         bank = self.bank(folder, params.seed, count)
+        if bank.filled() and not bank.agrees():
+            raise BadParams(
+                f"{str(folder)!r} holds pictures of other scenes than seed {params.seed} gives",
+                "Name a bank of the same seed and kind, or none",
+            )
         with being_filled(bank, at_least=min(count, 2048)):
             self.train(params, bank, place)
         keep_logs(runtime.journal, out_dir)

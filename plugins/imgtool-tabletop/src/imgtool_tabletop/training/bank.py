@@ -18,12 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from imgtool.api import write_file
 from imgtool_tabletop.world.facts import Facts, scene_facts
 from imgtool_tabletop.world.render import render
 from imgtool_tabletop.world.sample import FIRST, Distribution, sample_scene
 from imgtool_tabletop.world.scene import Scene
 
 CHUNK = 128
+COMPARED = 8
+"""Pictures by which a bank is known to be of its scenes."""
 
 
 def is_held_out(scene: Scene) -> bool:
@@ -65,8 +68,8 @@ class PictureBank:
         """What is true of picture `index`."""
         return scene_facts(self.scene(index))
 
-    def _pictures(self, mode: str) -> np.memmap:
-        shape = (self.count, 3, self.size, self.size)
+    def _pictures(self, mode: str, count: int) -> np.memmap:
+        shape = (count, 3, self.size, self.size)
         return np.memmap(self.folder / "pictures.u8", np.uint8, mode, shape=shape)  # type: ignore[call-overload,no-any-return]
 
     def filled(self) -> int:
@@ -82,20 +85,27 @@ class PictureBank:
         """Render what is missing. Goes on where an earlier call was stopped."""
         self.folder.mkdir(parents=True, exist_ok=True)
         done = self.filled()
-        pictures = self._pictures("r+" if (self.folder / "pictures.u8").exists() else "w+")
+        mode = "r+" if (self.folder / "pictures.u8").exists() else "w+"
+        pictures = self._pictures(mode, self.count)
         while done < self.count:
             rows = range(done, min(done + CHUNK, self.count))
             scenes = [self.scene(i) for i in rows]
             images = render(scenes, self.size).mul(255).round().to(torch.uint8)
             pictures[rows.start : rows.stop] = images.numpy()
             done = rows.stop
-            (self.folder / "filled.json").write_text(json.dumps({"filled": done}))
+            write_file(self.folder / "filled.json", json.dumps({"filled": done}).encode())
             if done % (CHUNK * 40) == 0:
                 report(f"{done} pictures rendered")
 
     def reader(self) -> np.memmap:
-        """The pictures, read-only."""
-        return self._pictures("r")
+        """The pictures that there are so far, read-only."""
+        return self._pictures("r", self.filled())
+
+    def agrees(self) -> bool:
+        """Whether the pictures that are there, some at least, are of this bank's scenes."""
+        there = torch.from_numpy(self.reader()[:COMPARED].copy())
+        drawn = render([self.scene(index) for index in range(len(there))], self.size)
+        return bool(((drawn * 255 - there).abs().mean((1, 2, 3)) < 1).all())
 
 
 def _fill(bank: PictureBank) -> None:

@@ -19,6 +19,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from imgtool.api import write_file
+
 Report = Callable[[str], None]
 
 
@@ -71,6 +73,7 @@ class Trainer:
         self._stop = threading.Event()
         work_dir.mkdir(parents=True, exist_ok=True)
         self._resume()
+        self._cut_log()
 
     @property
     def progress(self) -> float:
@@ -149,11 +152,9 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _log(self, figures: dict[str, float]) -> None:
-        path = self.work_dir / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
+        with (self.work_dir / "log.csv").open("a", newline="") as file:
             writer = csv.writer(file)
-            if fresh:
+            if file.tell() == 0:
                 writer.writerow(["step", "seconds", *figures])
             writer.writerow(
                 [self.step, f"{self.seconds:.1f}", *(f"{v:.5f}" for v in figures.values())]
@@ -197,3 +198,14 @@ class Trainer:
                 }
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.report(f"resumed at step {self.step}, {self.seconds:.0f} s used")
+
+    def _cut_log(self) -> None:
+        """Leave out the steps after the checkpoint, which a kill undid."""
+        path = self.work_dir / "log.csv"
+        if not path.exists():
+            return
+        lines = path.read_bytes().splitlines(keepends=True)
+        whole = (line for line in lines[1:] if line.endswith(b"\n"))
+        kept = lines[:1] + [line for line in whole if int(line.partition(b",")[0]) <= self.step]
+        if len(kept) < len(lines):
+            write_file(path, b"".join(kept))
