@@ -56,6 +56,13 @@ def test_a_changed_parameter_is_named_with_both_values(imgtool: Imgtool) -> None
     assert planned["draw"]["reason"] == "size: 8 → 4"
 
 
+def test_a_plan_does_not_need_what_another_run_left_damaged(imgtool: Imgtool, world: Path) -> None:
+    imgtool(*COMMAND, "a")
+    next((world / "s.zarr").glob("draw-*/zarr.json")).write_text("{}")
+
+    assert stages(imgtool, "a", "--set", "draw.size=4")["draw"]["reason"] == "not run before"
+
+
 def test_rows_added_at_the_end_leave_the_batches_before(imgtool: Imgtool) -> None:
     imgtool(*COMMAND, "a", "b")
 

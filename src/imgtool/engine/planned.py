@@ -11,7 +11,7 @@ from imgtool.engine.make import derive
 from imgtool.engine.plan import resolve_instances, unique_labels
 from imgtool.engine.request import StreamSource
 from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, leading_to
-from imgtool.errors import ModelUnusable, StoreNotFound
+from imgtool.errors import ModelUnusable, StoreDamaged, StoreNotFound
 from imgtool.store import Store
 from imgtool.store.keys import source_batch_name
 
@@ -203,7 +203,10 @@ class _Names:
         for key in self.store.instances():
             if key == instance.key or key.rpartition("-")[0] != family:
                 continue
-            about = self.store.instance(key)
+            try:
+                about = self.store.instance(key)
+            except StoreDamaged:  # that of another run; `store verify` tells
+                continue
             if about["stage"] != instance.spec.id or about["upstream"] != instance.upstream_key:
                 continue
             differences.append(_difference(about, instance))
