@@ -196,11 +196,14 @@ def test_gc_keeps_what_runs_reach(tmp_path: Path) -> None:
     store.write_instance(other, {})
     store.write(other, "000000-o", source("x"), (SOURCE, first), ())
     (store.path / DRAW / f"{MARK}dead").mkdir()
+    for instance in (DRAW, other):
+        store.journal(instance, "000001-k").mkdir(parents=True)
     assert collect(store, dry_run=True).batches == 1
     report = collect(store)
     assert (report.batches, report.instances) == (1, 1)
     assert store.names(DRAW) == {second}
     assert not list(store.path.rglob(f"{MARK}*"))
+    assert [path.name for path in (store.beside / "journals").iterdir()] == [DRAW]
 
 
 def test_pack_reads_back_equal_with_plain_zarr(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class GcReport:
 
 
 def collect(store: Store, dry_run: bool = False) -> GcReport:
-    """Remove batches that no run's record reaches, and what killed writers left.
+    """Remove batches that no run's record reaches, notes for such, and what killed writers left.
 
     Raises
     ------
@@ -58,6 +58,7 @@ def collect(store: Store, dry_run: bool = False) -> GcReport:
             if not dry_run:
                 shutil.rmtree(store.path / instance)
     if not dry_run:
+        store.drop_journals(kept)
         store.tidy()
     return GcReport(batches, instances, size, dry_run)
 

@@ -307,6 +307,12 @@ class Store:
         """Forget the journal of a committed batch."""
         shutil.rmtree(self.journal(instance, name), ignore_errors=True)
 
+    def drop_journals(self, kept: Collection[str]) -> None:
+        """Forget the journals of all instances but those `kept`."""
+        for folder in (self.beside / "journals").glob("*"):
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def withdraw(self, instance: str, name: str) -> None:
         """Take a batch out, so that the next run redoes it."""
         self.require_writable()
