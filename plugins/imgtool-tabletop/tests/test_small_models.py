@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file
 
 import imgtool_tabletop
+from imgtool_tabletop import bench_models
 from imgtool_tabletop.training import aesthetic, depth, finding, vlm
 from imgtool_tabletop.training.bank import PictureBank, scene_at
 from imgtool_tabletop.training.loop import Budget, Trainer
@@ -297,6 +299,12 @@ def test_trainer_and_its_bench_run_as_commands(
     absent = imgtool("bench", f"tabletop/{name}", "--model", str(tmp_path / "none"), *rest)
     assert absent.returncode == 2
     assert "holds no" in absent.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bench_of_no_scenes_is_refused(name: str) -> None:
+    done = CliRunner().invoke(getattr(bench_models, name), ["--count", "0"])
+    assert (done.exit_code, "--count" in done.output) == (2, True)
 
 
 @torch.no_grad()

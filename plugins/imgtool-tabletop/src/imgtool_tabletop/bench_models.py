@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imgtool.api import ModelUnusable
+from imgtool.api import ModelUnusable, loading
 from imgtool_tabletop import WEIGHTS
 
 if TYPE_CHECKING:
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MISSED = 1
-
-
-def model_option(name: str) -> click.Option:
-    """`--model FOLDER`, by default the shipped one."""
-    return click.Option(
-        ["--model"],
-        type=click.Path(path_type=Path),
-        default=WEIGHTS / name,
-        show_default=f"tabletop/{name}",
-        help="Model folder.",
-    )
 
 
 def checked(folder: Path, *names: str) -> Path:
@@ -63,45 +52,49 @@ def shown(figures: Mapping[str, float], bars: Mapping[str, str]) -> int:
 
 
 def _vlm(model: Path, count: int) -> int:
-    import torch
-    from transformers import CLIPTokenizer, LlavaForConditionalGeneration
-
-    from imgtool_tabletop.measures import VLM_BARS
-    from imgtool_tabletop.training.vlm import vlm_figures
-
     folder = checked(model, "config.json", "model.safetensors", "tokenizer.json")
-    net = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(folder, padding_side="left")
+    with loading(folder, "transformers"):
+        import torch
+        from transformers import CLIPTokenizer, LlavaForConditionalGeneration
+
+        from imgtool_tabletop.measures import VLM_BARS
+        from imgtool_tabletop.training.vlm import vlm_figures
+
+        net = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        tokenizer = CLIPTokenizer.from_pretrained(folder, padding_side="left")
     return shown(vlm_figures(net, tokenizer, count), VLM_BARS)
 
 
 def _depth(model: Path, count: int) -> int:
-    import torch
-    from transformers import GLPNForDepthEstimation
-
-    from imgtool_tabletop.measures import DEPTH_BARS
-    from imgtool_tabletop.training.depth import depth_quality
-
     folder = checked(model, "config.json", "model.safetensors")
-    net = GLPNForDepthEstimation.from_pretrained(folder, dtype=torch.float32).eval()
+    with loading(folder, "transformers"):
+        import torch
+        from transformers import GLPNForDepthEstimation
+
+        from imgtool_tabletop.measures import DEPTH_BARS
+        from imgtool_tabletop.training.depth import depth_quality
+
+        net = GLPNForDepthEstimation.from_pretrained(folder, dtype=torch.float32).eval()
     return shown(depth_quality(net, count), DEPTH_BARS)
 
 
 def _aesthetic(model: Path, count: int, clip: Path, generator: Path, generated: int) -> int:
-    import torch
-    from transformers import CLIPModel
+    with loading(model, "transformers"):
+        from imgtool_tabletop.measures import AESTHETIC_BARS
+        from imgtool_tabletop.training.aesthetic import (
+            AFFINE,
+            NONLINEAR,
+            generated_quality,
+            load_heads,
+            render_quality,
+        )
 
-    from imgtool_tabletop.measures import AESTHETIC_BARS
-    from imgtool_tabletop.training.aesthetic import (
-        AFFINE,
-        NONLINEAR,
-        generated_quality,
-        load_heads,
-        render_quality,
-    )
+        heads = load_heads(checked(model, AFFINE, NONLINEAR))
+    with loading(clip, "transformers"):
+        import torch
+        from transformers import CLIPModel
 
-    heads = load_heads(checked(model, AFFINE, NONLINEAR))
-    tower = CLIPModel.from_pretrained(checked(clip, "config.json"), dtype=torch.float32).eval()
+        tower = CLIPModel.from_pretrained(checked(clip, "config.json"), dtype=torch.float32).eval()
     figures = render_quality(heads, tower, count)
     if generated:
         from imgtool_tabletop.judge import Judge
@@ -126,10 +119,8 @@ def _pictures_of(generator: Path, count: int) -> Tensor:
     return torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
 
 
-COUNT = click.Option(["--count"], default=300, show_default=True, help="Held-out scenes.")
-
-
 def _folder_option(name: str, folder: str, what: str) -> click.Option:
+    """A folder, by default the shipped one."""
     return click.Option(
         [name],
         type=click.Path(path_type=Path),
@@ -139,27 +130,38 @@ def _folder_option(name: str, folder: str, what: str) -> click.Option:
     )
 
 
+COUNT = click.Option(
+    ["--count"],
+    type=click.IntRange(1),
+    default=300,
+    show_default=True,
+    help="Held-out scenes.",
+)
 vlm = click.Command(
     "vlm",
-    params=[model_option("vlm"), COUNT],
+    params=[_folder_option("--model", "vlm", "Model folder."), COUNT],
     callback=_vlm,
     help="Captions and answers on held-out scenes.",
 )
 depth = click.Command(
     "depth",
-    params=[model_option("depth"), COUNT],
+    params=[_folder_option("--model", "depth", "Model folder."), COUNT],
     callback=_depth,
     help="Errors of depth on held-out scenes.",
 )
 aesthetic = click.Command(
     "aesthetic",
     params=[
-        model_option("aesthetic"),
+        _folder_option("--model", "aesthetic", "Model folder."),
         COUNT,
         _folder_option("--clip", "clip", "CLIPModel folder that the heads were trained over."),
         _folder_option("--generator", "tabletop", "StableDiffusionPipeline folder."),
         click.Option(
-            ["--generated"], default=200, show_default=True, help="Pictures to generate; 0: none."
+            ["--generated"],
+            type=click.IntRange(0),
+            default=200,
+            show_default=True,
+            help="Pictures to generate; 0: none.",
         ),
     ],
     callback=_aesthetic,
