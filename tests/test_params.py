@@ -102,6 +102,15 @@ def test_wrong_values_are_refused_by_both_checks(values: dict[str, Any], message
     assert full.value.message.startswith(f"Params: {message}")
 
 
+@pytest.mark.parametrize("address", ["http://me:sesame@host/v1", "https://sesame@host:80"])
+def test_an_address_with_a_password_is_refused_before_it_could_be_kept(address: str) -> None:
+    for values in ({"scheduler": address}, {"loras": ["a", address]}):
+        with pytest.raises(BadParams, match="holds a password") as caught:
+            cheap_check(SPEC, values)
+        assert "sesame" not in caught.value.message + caught.value.hint
+    assert cheap_check(SPEC, {"scheduler": "http://host/v1@2"})["scheduler"] == "http://host/v1@2"
+
+
 def test_mistyped_names_and_choices_have_near_matches() -> None:
     with pytest.raises(BadParams) as name:
         cheap_check(SPEC, {"guidence": 4})

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 REFERENCE = re.compile(r"(?P<name>.*?)(?::(?P<given>[\w-]+=.*))?", re.DOTALL)
+PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*@.*", re.IGNORECASE)
 WORDS = {"true": True, "yes": True, "on": True, "1": True}
 WORDS |= {"false": False, "no": False, "off": False, "0": False}
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -184,6 +185,12 @@ def _checked_item(owner: str, param: ParamSpec, value: object) -> object:
     wrong_bool = isinstance(value, bool) and param.item_type != "bool"
     if not isinstance(value, types) or wrong_bool:
         raise BadParams(f"{owner}: {param.name!r} takes {wanted}, not {value!r}", param.help)
+    if isinstance(value, str) and PASSWORD.fullmatch(value):
+        # Stores and pictures keep every parameter: it is refused before anything is written.
+        raise BadParams(
+            f"{owner}: {param.name!r} holds a password",
+            "Stages take keys from the environment, such as IMGTOOL_API_KEY",
+        )
     if isinstance(value, int) and abs(value) >= 2**63:
         raise BadParams(f"{owner}: {param.name!r} takes {wanted} of fewer digits", param.help)
     if isinstance(value, int | float) and not isinstance(value, bool):
