@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,6 +209,24 @@ def test_tiles_are_halved_when_memory_runs_out(
     monkeypatch.setattr(stage, "_run", lambda pixels: torch.empty(10**15))
     with pytest.raises(OutOfMemory):
         stage.process(batch(picture(80, 300)))
+
+
+@pytest.mark.parametrize(("deterministic", "edges"), [(True, {192}), (False, {64, 512})])
+def test_tiles_do_not_depend_on_free_memory_where_bits_must_not(
+    deterministic: bool, edges: set[int], checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Spandrel()
+    stage.open(
+        SpandrelParams(model=checkpoint, overlap=16),
+        Runtime("cpu", "float32", deterministic=deterministic),
+    )
+    found = set()
+    for free in (1 << 20, 1 << 40):
+        report = SimpleNamespace(available_bytes=free)
+        monkeypatch.setattr(Runtime, "device_report", lambda self, report=report: report)
+        found.add(stage.fitting_tile())
+
+    assert found == edges
 
 
 def test_numbers_that_are_none_fail_their_row(

@@ -145,11 +145,11 @@ class Tiled(Enlarging[P]):
         return half
 
     def fitting_tile(self) -> int:
-        """Edge of tiles that fit in memory."""
+        """Edge of tiles that fit in memory; one for all machines where bits must be the same."""
         from imgtool_sr.peak import bytes_per_pixel, tile_edge
         from imgtool_sr.tiling import least_edge
 
-        free = self.runtime.device_report().available_bytes
+        free = 0 if self.runtime.deterministic else self.runtime.device_report().available_bytes
         edge = tile_edge(free, bytes_per_pixel(self.nets(), self.try_tile), self.params.tile_batch)
         return max(edge, least_edge(self.params.overlap, self.step))
 
