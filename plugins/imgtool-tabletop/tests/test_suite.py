@@ -11,13 +11,16 @@ import pytest
 from imgtool.api import Batch
 from imgtool_tabletop import WEIGHTS
 from imgtool_tabletop.captions.parse import parse
+from imgtool_tabletop.evaluate import held_out_cases
 from imgtool_tabletop.expecting import facts_in_view, facts_seen, is_met
 from imgtool_tabletop.judge import Seen
 from imgtool_tabletop.own_captions import own_captions
 from imgtool_tabletop.scenes import scene_of
 from imgtool_tabletop.stages import JudgeParams, JudgePictures, Render, RenderParams
 from imgtool_tabletop.suite import CATEGORIES, captions, questions_of, skills
+from imgtool_tabletop.training.bank import is_held_out
 from imgtool_tabletop.world.facts import scene_facts
+from imgtool_tabletop.world.scene import Scene, Solid
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +174,15 @@ def test_records_that_name_no_scene_fail_their_row_alone(scene: Any) -> None:
     assert done.ids == ("b",)
     assert done["image"][0].shape == (16, 16, 3)
     assert "the field 'scene'" in done.failures["a"].reason
+
+
+def test_most_pairs_in_captions_are_combinations_that_training_never_saw() -> None:
+    pairs = [case.objects for case in held_out_cases(200) if len(case.objects) == 2]
+    scenes = [
+        Scene(tuple(Solid(str(fact.shape), str(fact.colour), 0.0, 0.0) for fact in pair))
+        for pair in pairs
+    ]
+    assert (sum(map(is_held_out, scenes)), len(pairs)) == (131, 184)
 
 
 def test_captions_say_their_sides() -> None:

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool_tabletop.captions.grammar import caption
+from imgtool_tabletop.expecting import SIDES
 from imgtool_tabletop.training.bank import scene_at
 from imgtool_tabletop.world.facts import Facts, ObjectFact, scene_facts
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-SIDES = ("left of", "right of")
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,10 @@ class Case:
 
 
 def held_out_cases(count: int, seed: int = 2024) -> list[Case]:
-    """Captions of one or two solids; pairs are combinations that training never saw."""
+    """Captions of one or two solids, two of three draws of combinations that training never saw.
+
+    The third is of the half of the world that training sees: no single solid is held out.
+    """
     cases: list[Case] = []
     index = 0
     while len(cases) < count:

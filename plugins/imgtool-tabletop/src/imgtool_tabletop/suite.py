@@ -1,8 +1,8 @@
 """The tabletop suites as documents: held-out prompts by category, with what each expects.
 
-`tabletop` has one category a skill; `tabletop/captions` has captions as training draws them, of
-combinations that it never saw. Prompts are made of scenes, and scenes of other seeds, rendered, are
-the truth by which the judge is measured.
+`tabletop` has one category a skill; `tabletop/captions` has captions as training draws them, most
+pairs in them combinations that it never saw. Prompts are made of scenes, and scenes of other seeds,
+rendered, are the truth by which the judge is measured.
 """
 
 import itertools

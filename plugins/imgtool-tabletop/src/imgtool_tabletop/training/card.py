@@ -10,7 +10,8 @@ from imgtool_tabletop.training.loop import Trainer
 from imgtool_tabletop.world.sample import BROAD, FIRST
 
 MEASURED = (
-    "Measured on held-out scenes; those of several solids are combinations that training never saw."
+    "Measured on scenes that training did not draw; most of those of several solids are "
+    "combinations that it never saw."
 )
 UNMEASURED = "Not measured by its training; `imgtool bench run tabletop --model FOLDER` does it."
 
