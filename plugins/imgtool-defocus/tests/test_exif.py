@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 
 import pytest
 from PIL.Image import Exif
@@ -13,7 +14,8 @@ from imgtool_defocus.exif import EXPOSURE, SUBJECT_DISTANCE, Taken, taken_with, 
 from imgtool_defocus.optics import Lens
 from imgtool_defocus.stage import ThinLensParams
 
-F_NUMBER, APEX, FOCAL, FOCAL_35, MODEL = 0x829D, 0x9202, 0x920A, 0xA405, 0x0110
+F_NUMBER, APEX, FOCAL, FOCAL_35 = 0x829D, 0x9202, 0x920A, 0xA405
+MODEL, RESOLUTION = 0x0110, 0x011A
 
 
 def block(tags: dict[int, object]) -> bytes:
@@ -64,6 +66,19 @@ def test_a_lens_is_written_and_the_rest_stays(focus_m: float, written: float) ->
     assert taken.diagonal_mm == pytest.approx(43.27)
     assert float(exif.get_ifd(EXPOSURE)[SUBJECT_DISTANCE]) == pytest.approx(written)
     assert exif[MODEL] == "A camera"
+
+
+def test_a_lens_is_written_where_a_tag_cannot_be() -> None:
+    exif = Exif()
+    exif[RESOLUTION] = 72.0
+    exif.get_ifd(EXPOSURE)[FOCAL] = 24.0
+    ratio, text = (struct.pack(">HH", RESOLUTION, type_) for type_ in (5, 2))
+    damaged = exif.tobytes().replace(ratio, text)
+
+    assert damaged != exif.tobytes()
+    assert taken_with(damaged).focal_mm == 24.0
+    taken = taken_with(with_lens(damaged, Lens(85.0, 1.8, 2.4, 36.0), math.hypot(36, 24)))
+    assert (taken.focal_mm, taken.f_number) == (85.0, 1.8)
 
 
 def test_what_is_given_goes_before_exif_and_exif_before_defaults() -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from struct import error
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from PIL.Image import Exif
 
     from imgtool_defocus.optics import Lens
@@ -22,6 +25,8 @@ SUBJECT_DISTANCE = 0x9206
 DIAGONAL_35 = 43.27
 """Of a frame of 35 mm film, mm."""
 INFINITELY = 0xFFFFFFFF
+DAMAGE = (SyntaxError, ValueError, TypeError, AttributeError, OSError, error)
+"""What Pillow raises when it reads or writes tags that are not what they should be."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,22 @@ def taken_with(data: bytes) -> Taken:
 
 
 def with_lens(data: bytes, lens: Lens, diagonal_mm: float) -> bytes:
-    """The EXIF block with a lens of ours and its sensor in it; everything else stays."""
+    """The EXIF block with a lens of ours and its sensor in it; everything else stays.
+
+    Of a damaged block that cannot be written again nothing does.
+    """
+    from PIL.Image import Exif
+
+    try:
+        with _quietly():
+            return _written(_loaded(data), lens, diagonal_mm)
+    except DAMAGE:
+        return _written(Exif(), lens, diagonal_mm)
+
+
+def _written(exif: Exif, lens: Lens, diagonal_mm: float) -> bytes:
     from PIL.TiffImagePlugin import IFDRational
 
-    exif = _loaded(data)
     tags = exif.get_ifd(EXPOSURE)
     tags.pop(APERTURE_VALUE, None)
     tags[F_NUMBER], tags[FOCAL_LENGTH] = lens.f_number, lens.focal_mm
@@ -71,12 +88,20 @@ def _loaded(data: bytes) -> Exif:
 
     exif = Exif()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about damage, of which nothing more can be told
+        with _quietly():
             exif.load(data)
-    except (SyntaxError, ValueError, OSError, error):  # damaged: Pillow's readers raise these
+            exif.get_ifd(EXPOSURE)  # read now, kept for later
+    except DAMAGE:
         return Exif()
     return exif
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Pillow's warnings of damage, of which nothing more can be told."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _positive(value: object) -> float | None:
