@@ -10,6 +10,7 @@ import torch
 
 from imgtool_defocus.measures import (
     absolute_relative,
+    between_share,
     delta1,
     edge_band,
     edge_chamfer,
@@ -49,12 +50,23 @@ def test_a_moved_edge_flies_nowhere_and_a_blurred_one_does(
     assert flying_share(made.double(), true, band) == pytest.approx(flying)
 
 
+def test_a_blurred_edge_flies_between_two_depths_and_a_wrong_distance_does_not() -> None:
+    true = STEP.double()
+    band = edge_band(true)
+    blur, near = blurred(STEP, 2.0), true * 0.9
+
+    assert between_share(blur, true, band) == flying_share(blur, true, band) == 1.0
+    assert flying_share(near, true, band) == 1.0
+    assert between_share(near, true, band) == pytest.approx(0.5)  # 4 m near 1 m, as 3.6 m
+
+
 def test_a_map_without_edges_has_no_figures_there() -> None:
     flat = torch.full((8, 8), 2.0)
     band = edge_band(flat)
 
     assert not band.any()
     assert math.isnan(flying_share(flat, flat, band))
+    assert math.isnan(between_share(flat, flat, band))
     assert math.isnan(edge_chamfer(flat, flat, band, FOCAL))
 
 

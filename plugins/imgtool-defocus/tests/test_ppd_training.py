@@ -63,7 +63,7 @@ def test_a_training_leaves_a_model_its_encoder_figures_logs_and_plots(whole: Pat
         SIZES["tiny"], encoder=fingerprint(whole / "semantics")
     )
     assert (whole / "semantics" / "model.safetensors").is_file()
-    assert sorted(figures) == ["abs_rel", "delta1", "edge_chamfer_m", "flying"]
+    assert sorted(figures) == ["abs_rel", "between", "delta1", "edge_chamfer_m", "flying"]
     assert sorted(logs) == ["1-coarse", "2-fine"]
     assert {"loss", "gradient"} <= set(logs["2-fine"][0])
     assert len(list(whole.glob("*/loss.png"))) == 2

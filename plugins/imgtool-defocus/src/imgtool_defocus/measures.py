@@ -47,12 +47,30 @@ def edge_band(true: Tensor) -> Tensor:
 def flying_share(made: Tensor, true: Tensor, band: Tensor) -> float:
     """Share of the band that is over 5 percent away from all true depths in its 3×3; NaN of none.
 
-    Such points hang in the air between two things.
+    Such points hang in the air between two things, or before or behind them all.
     """
+    return float(_flies(made, _around(true))[band].double().mean())
+
+
+def between_share(made: Tensor, true: Tensor, band: Tensor) -> float:
+    """Share of the band that flies between the nearest and the farthest true depth of its 5×5.
+
+    A blurred edge does that; noise and a thing at a wrong distance need not. NaN of no band.
+    """
+    near, far = (sign * max_pool2d(sign * true[None], 5, 1, 2)[0] for sign in (-1, 1))
+    inside = (made > near) & (made < far)
+    return float((inside & _flies(made, _around(true)))[band].double().mean())
+
+
+def _around(true: Tensor) -> Tensor:
+    """[H, W, 9], true depths of each 3×3."""
     padded = pad(true[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
-    around = padded.unfold(0, 3, 1).unfold(1, 3, 1).flatten(2)
-    away = ((made[..., None] - around).abs() / around).amin(-1)
-    return float((away[band] > FLYING).double().mean())
+    return padded.unfold(0, 3, 1).unfold(1, 3, 1).flatten(2)
+
+
+def _flies(made: Tensor, around: Tensor) -> Tensor:
+    away: Tensor = ((made[..., None] - around).abs() / around).amin(-1)
+    return away > FLYING
 
 
 def edge_chamfer(made: Tensor, true: Tensor, band: Tensor, focal_px: float) -> float:

@@ -11,6 +11,7 @@ import torch
 from imgtool_defocus.align import aligned
 from imgtool_defocus.measures import (
     absolute_relative,
+    between_share,
     delta1,
     edge_band,
     edge_chamfer,
@@ -34,6 +35,7 @@ def errors(made: Tensor, true: Tensor) -> dict[str, float]:
         "delta1": delta1(made, true),
         "edge_chamfer_m": edge_chamfer(made, true, band, FOCAL * len(true)),
         "flying": flying_share(made, true, band),
+        "between": between_share(made, true, band),
     }
 
 
