@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -137,26 +137,22 @@ def test_export_writes_what_comes_through_a_pipe(imgtool: Imgtool, world: Path) 
     assert (answer.out, answer.err) == ("", "wrote 2 pictures to out\n")
 
 
-def test_two_stages_in_a_pipe_work_at_the_same_time(imgtool: Imgtool, world: Path) -> None:
-    words = [f"w{n}" for n in range(6)]
-    first = start("upper", *words, "--batch", "1", "--pause-s", "0.2", "--trace", "one.json")
-    second = start("draw", "--trace", "two.json", "--json", stdin=first.stdout)
+def test_two_stages_in_a_pipe_work_at_the_same_time(world: Path) -> None:
+    words = [f"w{n}" for n in range(200)]
+    first = start("upper", *words, "--batch", "1", "--pause-s", "0.2")
+    second = start("draw", "--json", stdin=first.stdout)
     assert first.stdout is not None
+    assert second.stdout is not None
     first.stdout.close()
-    out, _ = second.communicate(timeout=60)
-    first.wait(timeout=60)
-    assert first.stderr is not None
-    first.stderr.close()
 
-    assert len(out.splitlines()) == 6
-    first_slices, second_slices = _slices(world / "one.json"), _slices(world / "two.json")
-    assert second_slices[0]["ts"] < first_slices[-1]["ts"]
-    assert second_slices[0]["pid"] != first_slices[0]["pid"]
+    assert json.loads(second.stdout.readline())["prompt"] == "W0"
+    was_running = first.poll() is None
+    for process in (first, second):
+        process.send_signal(signal.SIGINT)
+    second.communicate(timeout=60)
+    _, said = first.communicate(timeout=60)
 
-
-def _slices(path: Path) -> list[dict[str, Any]]:
-    events = json.loads(path.read_text())["traceEvents"]
-    return [e for e in events if e["ph"] == "X" and e["name"].startswith("batch")]
+    assert was_running, said.decode()
 
 
 def test_rows_of_a_stream_in_a_file_outlive_what_the_same_command_does_later(
