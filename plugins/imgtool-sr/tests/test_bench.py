@@ -11,7 +11,7 @@ from PIL import Image
 
 from imgtool.api import BadParams, InputEmpty, InputMissing
 from imgtool.cli.main import run
-from imgtool_sr.bench import common_scale, figure
+from imgtool_sr.bench import _rows, common_scale, figure
 from imgtool_sr.pairs import pairs_in
 
 if TYPE_CHECKING:
@@ -74,6 +74,17 @@ def test_pairs_share_a_scale_up_to_rounding(tmp_path: Path) -> None:
     keep(tmp_path / "HR" / "b.png", 40, 32)
     with pytest.raises(BadParams, match="apart, as most pairs are"):
         common_scale(pairs_in(tmp_path))
+
+
+def test_grey_of_sixteen_bits_keeps_its_levels(tmp_path: Path) -> None:
+    grey = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    for side in ("LR", "HR"):
+        (tmp_path / side).mkdir()
+        Image.fromarray(grey).save(tmp_path / side / "a.png")
+    (row,) = _rows(pairs_in(tmp_path))
+
+    assert (row["image"] == grey[..., None] // 257).all()
+    assert row["reference"].shape == (16, 16, 3)
 
 
 def test_a_figure_is_a_mean_of_what_there_is_with_its_interval() -> None:

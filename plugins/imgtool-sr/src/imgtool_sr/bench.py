@@ -105,7 +105,11 @@ def _read(file: Path) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
+    from imgtool.api import in_8_bits
+
     with _readable(file), Image.open(file) as opened:
+        if opened.mode.startswith("I;16"):  # whose grey Pillow would clip
+            return in_8_bits(np.asarray(opened))[..., None].repeat(3, axis=2)
         return np.asarray(opened.convert("RGB"))
 
 
