@@ -52,7 +52,7 @@ def piloted(opened: Open) -> Callable[..., dict[str, Any]]:
     def run(server: Village, prompt: str = PROMPT, **params: Any) -> dict[str, Any]:
         given = {"clusters": 1, "candidates": 2, **params}
         stage = opened(GenPilot, GenPilotParams(endpoint=server.url, draw="paint.bits", **given))
-        chat = RemoteChat(Endpoint(server.url, "m", timeout_s=2.0, wait_s=0.001), stage.runtime)
+        chat = RemoteChat(Endpoint(server.url, "m", timeout_s=30.0, wait_s=0.001), stage.runtime)
         stage.helper = ChatAgent(chat, chat, "village", one_by_one=stage.params.one_by_one)
         (row,) = stage.process(Batch(("0",), {"prompt": [prompt], "seed": [5]}))
         return dict(row.values)
@@ -207,7 +207,7 @@ def resumed(opened: Open, server: Village, tmp_path: Path) -> dict[str, Any]:
     stage = opened(GenPilot, params)
     assert stage.runtime.journal == tmp_path / "journal-2"
     # Answers are noted by service and model: the same ones are asked again.
-    chat = RemoteChat(Endpoint(server.url, "m", timeout_s=2.0, wait_s=0.001), stage.runtime)
+    chat = RemoteChat(Endpoint(server.url, "m", timeout_s=30.0, wait_s=0.001), stage.runtime)
     stage.helper = ChatAgent(chat, chat, "village")
     (row,) = stage.process(Batch(("0",), {"prompt": [PROMPT], "seed": [5]}))
     return dict(row.values)
