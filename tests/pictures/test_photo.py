@@ -21,7 +21,7 @@ from imgtool.pictures.writer import encode
 if TYPE_CHECKING:
     from pathlib import Path
 
-CAMERA, ORIENTATION, WIDTH = 0x0110, 0x0112, 0xA002
+CAMERA, ORIENTATION, RESOLUTION, WIDTH = 0x0110, 0x0112, 0x011A, 0xA002
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 FORMATS = pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.webp[lossless]"])
 
@@ -54,6 +54,19 @@ def test_profile_and_exif_are_kept_for_the_upright_picture(
     assert shown.info["icc_profile"] == PROFILE
     assert (exif[CAMERA], exif.get(ORIENTATION)) == ("Box", None)
     assert exif.get_ifd(0x8769)[WIDTH] == shown.width == 4
+
+
+def test_exif_that_cannot_be_written_again_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    exif = Image.Exif()
+    exif[RESOLUTION] = 72.0
+    a_ratio, a_text = (struct.pack(">HH", RESOLUTION, kind) for kind in (5, 2))
+    path = tmp_path / "damaged.jpg"
+    Image.new("RGB", (6, 4), "red").save(path, exif=exif.tobytes().replace(a_ratio, a_text))
+
+    assert set(read_photo(path)) == {"image"}
+    assert "damaged.jpg': its EXIF is damaged and left out" in caplog.text
 
 
 @FORMATS

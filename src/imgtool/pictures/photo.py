@@ -6,6 +6,8 @@ Colours are laid on white; with the opacity at hand they are taken off it again.
 
 from __future__ import annotations
 
+import logging
+import struct
 from typing import TYPE_CHECKING, Any
 
 from imgtool.pictures.read import laid_on_white, open_picture
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from PIL.Image import Exif, Image
+
+log = logging.getLogger("imgtool.pictures")
 
 FIELDS = ("alpha", "deep", "icc", "exif")
 EXIF_IFD, WIDTH_TAG, HEIGHT_TAG = 0x8769, 0xA002, 0xA003
@@ -30,10 +34,20 @@ def read_photo(path: Path) -> dict[str, Any]:
     profile = picture.info.get("icc_profile") or b""
     if profile[16:20] == b"RGB ":
         found["icc"] = np.frombuffer(profile, dtype=np.uint8)
-    exif = picture.getexif()
-    if exif:
-        found["exif"] = np.frombuffer(exif.tobytes(), dtype=np.uint8)
+    if exif := _exif(picture, path):
+        found["exif"] = np.frombuffer(exif, dtype=np.uint8)
     return found
+
+
+def _exif(picture: Image, path: Path) -> bytes:
+    """The block as Pillow writes it; empty where there is none, or one that cannot be written."""
+    try:
+        exif = picture.getexif()
+        return exif.tobytes() if exif else b""
+    except (SyntaxError, ValueError, TypeError, AttributeError, OSError, struct.error):
+        # Pillow reads tags of types that they cannot have, and raises any of these later.
+        log.warning("%r: its EXIF is damaged and left out", str(path))
+        return b""
 
 
 def _plain(picture: Image) -> dict[str, Any]:
