@@ -114,6 +114,9 @@ CASES = {
     "unknown command": Case(nothing, ("drow", "a"), 2, "draw"),
     "unknown option": Case(nothing, ("draw.toy", "a", "--sise", "4"), 2, "--size"),
     "value below its limit": Case(nothing, ("draw.toy", "a", "-n", "-1"), 2, "-1"),
+    "argument that is not UTF-8": Case(
+        nothing, ("draw.toy", os.fsdecode(b"\xff cube")), 2, r"\xff cube"
+    ),
     "prompts that are no UTF-8": Case(
         text("p.txt", b"fine\n\xff\xfe\n"), ("draw.toy", "p.txt"), 2, "p.txt"
     ),

@@ -80,6 +80,8 @@ def _run_click(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         sys.stdout.write(f"imgtool {__version__}\n")
         return Status.DONE
+    for argument in arguments:
+        _check_text(argument)
     import click
 
     from imgtool.cli.root import root
@@ -101,6 +103,15 @@ def _run_click(arguments: Sequence[str]) -> int:
         where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else "imgtool"
         raise UsageError(err.format_message(), f"See {where} --help") from None
     return int(result or Status.DONE)
+
+
+def _check_text(argument: str) -> None:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{os.fsencode(argument)!r} is not UTF-8 text", "Rename the file, or write it in UTF-8"
+        ) from None
 
 
 def report(err: ImgtoolError, *, as_json: bool = False) -> int:
