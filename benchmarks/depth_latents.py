@@ -1,14 +1,15 @@
 """The latent baseline of `depth.ppd`: the same net, trained alike, whose flow is in latents.
 
-    python benchmarks/depth_latents.py -o latents/ --like ppd/ [--steps 20000] [--pictures 20000]
+    python benchmarks/depth_latents.py -o latents/ [--like ppd/] [--steps 9000] [--pictures 12000]
 
-`--like` is what `imgtool train depth.ppd` wrote; steps and pictures should be those of its
-training. Shapes, weights, prompts, pictures, their order, steps of the flow, rates and averages are
-the same. What differs: depth is encoded, as grey, by the autoencoder of `tabletop`, and the flow
-takes noise to these latents, which the autoencoder's decoder makes depth of. A cell of 8 latents
-stands where the net has a patch of 8×8 pixels, each number eight times over, so that no weight is
-added or missing; the picture is seen in pixels. The loss is of the velocity alone, in both stages:
-neighbours in latents are no neighbours in depth.
+`--like` is what `imgtool train depth.ppd` wrote, else `tabletop/ppd`; steps and pictures should be
+those of its training. Without `-o`, a few steps show that it works. Shapes, weights, prompts,
+pictures, their order, steps of the flow, rates and averages are the same. What differs: depth is
+encoded, as grey, by the autoencoder of `tabletop`, and the flow takes noise to these latents, which
+the autoencoder's decoder makes depth of. A cell of 8 latents stands where the net has a patch of
+8×8 pixels, each number eight times over, so that no weight is added or missing; the picture is seen
+in pixels. The loss is of the velocity alone, in both stages: neighbours in latents are no
+neighbours in depth.
 
 Writes the net as `depth.ppd` does, with what latents are scaled by; `depth.py --latents` reads it.
 """
@@ -19,6 +20,7 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +52,8 @@ CELL = 8
 SCALES = "latents.json"
 STANDARDISED = 256
 """Scenes by which latents are brought to a mean of 0 and a deviation of 1."""
+TRIED = 4
+"""Steps without `-o`."""
 
 
 @dataclass
@@ -150,15 +154,25 @@ def load_latents(folder: Path, options: Options) -> LatentDepth:
 
 
 def main() -> None:
-    """Train, and write the folder."""
+    """Train, for good or for a try."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--like", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--like", type=Path, default=WEIGHTS / "ppd")
+    parser.add_argument("--steps", type=int, default=9_000)
+    parser.add_argument("--pictures", type=int, default=12_000)
     parser.add_argument("--batch", type=int, default=16)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    if given.output:
+        make(given)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        given.output, given.steps, given.pictures = Path(folder) / "made", TRIED, STANDARDISED
+        make(given)
+
+
+def make(given: argparse.Namespace) -> None:
+    """Train as was said, and write the folder."""
     like = load(given.like, Options(), torch.device("cpu"), torch.float32)
     side = side_for(like.net.config)
     journal = given.output.with_name(f"{given.output.name}.journal")
