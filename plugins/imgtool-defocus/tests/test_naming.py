@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from test_stage import batch, facts, halves, opened, picture
+from lens_rows import batch, facts, halves, opened, picture
 from transformers import CLIPSegForImageSegmentation
 
 from imgtool.api import BadParams, ModelUnusable, Runtime

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from lens_rows import HEIGHT, WIDTH, batch, facts, halves, opened, picture
 from PIL import Image
 from PIL.Image import Exif
 
@@ -15,12 +16,10 @@ from imgtool.api import BadParams, Batch, OutOfMemory, Runtime, UnknownComponent
 from imgtool.cli.main import run
 from imgtool.registry import Registry
 from imgtool_defocus.exif import EXPOSURE, taken_with
-from imgtool_defocus.stage import ThinLens, ThinLensParams
 
 if TYPE_CHECKING:
     from imgtool_defocus.aperture import Aperture
 
-HEIGHT, WIDTH = 24, 36
 LEFT, RIGHT = slice(0, WIDTH // 2), slice(24, WIDTH)
 """Columns of the near half, and of the far one where no blur of the near one reaches."""
 
@@ -33,35 +32,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
         loaded = Registry.load()
         loaded.specs("stage")
         return loaded
-
-
-def opened(registry: Registry, **params: Any) -> ThinLens:
-    stage = ThinLens()
-    stage.open(ThinLensParams(**params), Runtime(device="cpu", registry=registry))
-    return stage
-
-
-def picture() -> np.ndarray:
-    return np.random.default_rng(4).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-
-
-def halves() -> np.ndarray:
-    """Depth: the left half at 1 m, the right half at 10 m."""
-    depth = np.full((HEIGHT, WIDTH), 10.0, dtype=np.float32)
-    depth[:, : WIDTH // 2] = 1.0
-    return depth
-
-
-def batch(*depths: np.ndarray, **columns: Any) -> Batch:
-    ids = tuple(str(at) for at in range(len(depths)))
-    images = [picture() for _ in depths]
-    return Batch(ids, {"image": images, "depth": list(depths), "seed": [0] * len(ids), **columns})
-
-
-def facts(made: Batch) -> dict[str, Any]:
-    (record,) = made["defocus"]
-    assert isinstance(record, dict)
-    return record
 
 
 @pytest.mark.parametrize(("focus_at", "sharp"), [
