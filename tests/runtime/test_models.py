@@ -117,7 +117,7 @@ def test_hub_model_that_is_not_here_needs_consent() -> None:
 def test_weights_that_a_plugin_does_not_bring_are_not_looked_for_elsewhere(offline: bool) -> None:
     registry = Registry.load()
 
-    with pytest.raises(ModelUnusable, match="'tabletop/none': imgtool-tabletop is here without"):
+    with pytest.raises(ModelUnusable, match="'tabletop/none': imgtool-tabletop has none"):
         resolve_model("tabletop/none", "depth-estimation", registry, offline)
 
 

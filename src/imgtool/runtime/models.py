@@ -122,7 +122,7 @@ def _found(
     if path.exists() or path.suffix == ".safetensors" or path.suffix in UNSAFE_SUFFIXES:
         return _local(ref, path, task)
     if looks_like_hub_id(name):
-        _check_owner(name, aliases)
+        _check_owner(name, task, aliases)
         return _hub(ref, name, task, offline, aliases)
     raise ModelUnusable(
         f"no model {name!r}: no alias, folder or file has this name",
@@ -149,18 +149,18 @@ def _here(task: str, aliases: dict[str, Component]) -> str:
     return f"Models here for {task}: {', '.join(fit)}" if fit else f"No {task} model is here"
 
 
-def _check_owner(name: str, aliases: dict[str, Component]) -> None:
+def _check_owner(name: str, task: str, aliases: dict[str, Component]) -> None:
     """Refuse a hub model named like the models of a plugin: it would be a stranger's.
 
     Raises
     ------
-    ModelUnusable : the plugin is here without these weights.
+    ModelUnusable : the plugin has no such model.
     """
     owner = name.partition("/")[0]
     if owner in aliases:
         raise ModelUnusable(
-            f"model {name!r}: {aliases[owner].dist or owner} is here without its weights",
-            f"See imgtool models for others, or make it: imgtool train {name}",
+            f"no model {name!r}: {aliases[owner].dist or owner} has none of this name",
+            f"{near(name, aliases)}{_here(task, aliases)}",
         )
 
 
