@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from imgtool.api import Batch, Failure, ImgtoolError, Runtime
-from imgtool.engine.facade import RunResult, execute
+from imgtool.engine.facade import execute
 from imgtool.engine.request import RunRequest
 from imgtool.pipeline import StageUse
 from imgtool.registry import Registry
@@ -20,6 +20,8 @@ from imgtool_search.stage import BestOfN, BestOfNParams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from imgtool.engine.result import RunResult
 
 EASEL = Path(__file__).with_name("easel.py")
 ROWS = [

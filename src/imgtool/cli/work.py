@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from imgtool.cli.options import RunOptions
     from imgtool.cli.sources import Source
-    from imgtool.engine.facade import RunResult
     from imgtool.engine.request import RunRequest
+    from imgtool.engine.result import RunResult
     from imgtool.pipeline import MakerUse, StageUse
     from imgtool.registry import Registry
     from imgtool.ui.deps import DepsFile

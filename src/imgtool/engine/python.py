@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from imgtool.batch import Batch, Row, Value
     from imgtool.engine.events import Observer
-    from imgtool.engine.facade import RunResult
+    from imgtool.engine.result import RunResult
     from imgtool.pipeline import Pipeline
     from imgtool.registry import Registry
     from imgtool.runtime.context import Runtime
