@@ -157,7 +157,13 @@ def test_a_beginning_is_none_or_our_own_or_a_folder_that_is_there(tmp_path: Path
 def test_an_autoencoder_learns_the_latents_of_another(tmp_path: Path) -> None:
     teacher = WEIGHTS / "tabletop" / "vae"
     bank = PictureBank(tmp_path / "bank", 1, 256)
-    settings = VaeTraining(teacher=teacher, measured=8, budget=Budget(steps=12, log_every=4))
+    # Of other widths than the teacher, whose weights it would take over and be it.
+    settings = VaeTraining(
+        channels=(8, 16, 32, 32),
+        teacher=teacher,
+        measured=8,
+        budget=Budget(steps=12, log_every=4),
+    )
     said: list[str] = []
     with being_filled(bank, at_least=256):
         train_vae(settings, bank, tmp_path / "made", tmp_path / "work", said.append)

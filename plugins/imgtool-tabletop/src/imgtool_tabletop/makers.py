@@ -203,6 +203,7 @@ class TrainMmdit(SharingMaker[MmditParams]):
             seed=params.seed,
             budget=budget_of(params),
             start=start and start / "transformer",
+            teacher=beginning(params.teacher, WEIGHTS / "tabletop"),
             **small(params, batch=4),
         )
         train_mmdit(settings, bank, vae, clip, place.out_dir, place.work_dir, report, place.device)

@@ -9,7 +9,7 @@ import copy
 import json
 import math
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -17,18 +17,28 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
 )
 from torch import Tensor
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
+from imgtool.api import BadParams
 from imgtool_tabletop.captions.grammar import caption
 from imgtool_tabletop.training.bank import PictureBank
 from imgtool_tabletop.training.card import Card, Made, data_of, effort_of, write_card
-from imgtool_tabletop.training.generator import ADVICE, Device, LatentSource, finish_pipeline
+from imgtool_tabletop.training.generator import (
+    ADVICE,
+    CaptionSource,
+    Device,
+    LatentSource,
+    finish_pipeline,
+)
 from imgtool_tabletop.training.loop import Budget, Optimiser, Report, Trainer
 from imgtool_tabletop.training.saving import save_half
+from imgtool_tabletop.training.turbo import Angles, picture_and_noise
 
 EMPTY_TOKENS = 256
 """States of zeros that the pipeline puts in for its third text encoder."""
@@ -48,6 +58,13 @@ picture = pipe("a red cube", num_inference_steps=25, guidance_scale=4.5).images[
     "one. `tabletop` draws better.",
 )
 
+TAUGHT = replace(
+    CARD,
+    recipe=f"{CARD.recipe} The velocity was not the picture's own but what another generator over "
+    "these latents said of it.",
+)
+"""The card of a net that a teacher taught."""
+
 
 @dataclass(frozen=True)
 class MmditTraining:
@@ -56,7 +73,8 @@ class MmditTraining:
     layers, heads, head_dim : of the transformer, whose width is heads times head_dim. batch :
     pictures a step. empty : share of captions left out, for guidance. captions : different ones a
     picture. whole : share of steps with all of the text's positions; others end soon after the
-    longest caption. start : folder of a transformer whose weights training begins with.
+    longest caption. start : folder of a transformer whose weights training begins with. teacher :
+    folder of a generator over the same latents, whose velocities are learned.
     """
 
     layers: int = 4
@@ -64,9 +82,10 @@ class MmditTraining:
     head_dim: int = 16
     batch: int = 64
     empty: float = 0.1
-    captions: int = 4
+    captions: int = 2
     whole: float = 0.1
     start: Path | None = None
+    teacher: Path | None = None
     seed: int = 0
     budget: Budget = field(default_factory=lambda: Budget(seconds=2 * 3600.0, log_every=100))
     optimiser: Optimiser = field(
@@ -169,6 +188,49 @@ class JointTexts:
         return states, made.text_embeds.repeat(1, 2)
 
 
+class Teacher:
+    """Says the flow's velocity as a `StableDiffusionPipeline` of v-prediction sees it.
+
+    What was noised by a·latents + s·noise is (a + s) times what a flow has at the time s / (a + s),
+    and velocity is noise less latents. A picture's own says what one draw came from; the teacher
+    says the mean of all, which is what a net can learn, so that a small batch teaches more.
+
+    Raises
+    ------
+    BadParams : the generator predicts noise.
+    """
+
+    def __init__(self, folder: Path, texts: CaptionSource, device: Device) -> None:
+        unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+        self.unet, self.texts = unet.eval().to(device), texts
+        scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+        if scheduler.config.prediction_type != "v_prediction":
+            raise BadParams(
+                f"{str(folder)!r} predicts {scheduler.config.prediction_type}, not velocity",
+                "Name a generator that `imgtool train tabletop` made",
+            )
+        self.alphas = scheduler.alphas_cumprod
+        self.times = (1 + (self.alphas / (1 - self.alphas)).sqrt()).reciprocal()
+        """[1000] of the flow, rising from 0.03 to 1, at the teacher's."""
+
+    def nearest(self, times: Tensor) -> Tensor:
+        """[B] the teacher's times 0..999 nearest to the flow's [B]."""
+        return (times[:, None] - self.times).abs().argmin(1)
+
+    @torch.no_grad()
+    def velocity(self, noised: Tensor, steps: Tensor, rows: Tensor, variants: Tensor) -> Tensor:
+        """[B, C, h, w] of the flow's latents, the teacher's times and the captions, all [B]."""
+        here = Angles.at(steps, self.alphas)
+        scaled = noised * (here.picture + here.noise)
+        states = self.texts.states(rows.tolist(), variants.tolist())
+        device = self.unet.device
+        inputs = (each.to(device) for each in (scaled, steps, states))
+        with torch.autocast(device.type, torch.bfloat16):
+            made = self.unet(*inputs).sample.float().cpu()
+        latents, noise = picture_and_noise(scaled, made, here)
+        return noise - latents
+
+
 def train_mmdit(
     settings: MmditTraining,
     bank: PictureBank,
@@ -182,6 +244,9 @@ def train_mmdit(
     """Train, resume, and write the pipeline folder at the end."""
     vae = AutoencoderKL.from_pretrained(vae_dir, torch_dtype=torch.float32).eval().to(device)
     pictures, texts = LatentSource(bank, vae), JointTexts(clip_dir, device)
+    teacher = None
+    if settings.teacher:
+        teacher = Teacher(settings.teacher, CaptionSource(bank, clip_dir, device), device)
     net = build_transformer(settings, int(vae.config.latent_channels), texts.width)
     if settings.start:
         begun = SD3Transformer2DModel.from_pretrained(settings.start, torch_dtype=torch.float32)
@@ -194,35 +259,38 @@ def train_mmdit(
         pictures.extend(settings.batch if pictures.encoded else 20 * settings.batch)
         drawn = torch.Generator().manual_seed(settings.seed * 7_919 + step)
         rows = torch.randint(0, pictures.encoded, (settings.batch,), generator=drawn)
+        variants = torch.randint(0, settings.captions, rows.shape, generator=drawn)
+        variants[torch.rand(rows.shape, generator=drawn) < settings.empty] = -1
         states, pooled = texts.encoded(
-            _captions(settings, bank, rows, drawn),
+            captions_of(bank, rows, variants),
             whole=float(torch.rand((), generator=drawn)) < settings.whole,
         )
         latents = pictures.latents[rows].float()
         noise = torch.randn(latents.shape, generator=drawn)
         sigmas = torch.sigmoid(torch.randn(settings.batch, generator=drawn))
+        if teacher:
+            steps = teacher.nearest(sigmas)
+            sigmas = teacher.times[steps]
         noised = torch.lerp(latents, noise, sigmas[:, None, None, None])
+        wanted = noise - latents
+        if teacher:
+            wanted = teacher.velocity(noised, steps, rows, variants)
         with trainer.precision():
             made = net(noised.to(device), states, pooled, 1000 * sigmas.to(device)).sample
-        value = (made.float() - (noise - latents).to(device)).square().mean()
+        value = (made.float() - wanted.to(device)).square().mean()
         return value, {"encoded": float(pictures.encoded)}
 
     trainer.run(loss)
     with trainer.averaged():
         write_mmdit(net, vae_dir, clip_dir, out_dir)
     made = Made(data_of(bank), effort_of(trainer, settings.batch), {}, {})
-    write_card(CARD, made, out_dir)
+    write_card(TAUGHT if teacher else CARD, made, out_dir)
 
 
-def _captions(
-    settings: MmditTraining, bank: PictureBank, rows: Tensor, drawn: torch.Generator
-) -> list[str]:
-    variants = torch.randint(0, settings.captions, rows.shape, generator=drawn).tolist()
-    left_out = (torch.rand(rows.shape, generator=drawn) < settings.empty).tolist()
-    return [
-        "" if empty else caption(bank.facts(row), (row, variant))
-        for row, variant, empty in zip(rows.tolist(), variants, left_out, strict=True)
-    ]
+def captions_of(bank: PictureBank, rows: Tensor, variants: Tensor) -> list[str]:
+    """Caption `variants[i]` of picture `rows[i]`; -1: no words."""
+    pairs = zip(rows.tolist(), variants.tolist(), strict=True)
+    return [caption(bank.facts(r), (r, variant)) if variant >= 0 else "" for r, variant in pairs]
 
 
 def write_mmdit(net: SD3Transformer2DModel, vae_dir: Path, clip_dir: Path, out_dir: Path) -> None:

@@ -133,6 +133,13 @@ class MmditParams(ModelParams):
     start: Annotated[
         str, Help("Go on from this pipeline's net; 'shipped' means tabletop/mmdit's own.")
     ] = ""
+    teacher: Annotated[
+        str,
+        Help(
+            "Learn the velocities of this generator over the same latents, not each picture's "
+            "own; 'shipped' means tabletop."
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True)
