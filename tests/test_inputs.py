@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -134,6 +134,18 @@ def test_pictures_come_upright_and_on_white(tmp_path: Path) -> None:
     first, second = rows(str(tmp_path / "clear.png"), str(tmp_path / "turned.jpg"))
     assert (first["image"] == 255).all()
     assert second["image"].shape == (4, 2, 3)
+
+
+def test_a_row_knows_the_content_of_the_file_at_its_path(file, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    notes = [file(name, data) for name, data in (("a.bin", b"1"), ("b.bin", b"1"), ("c.bin", b"2"))]
+    listed: list[dict[str, Any]] = [
+        {"path": path} for path in (*notes, "none.bin", str(tmp_path), "x" * 300, "a\0b")
+    ]
+    listed.append({"path": notes[0], "image": np.zeros((1, 1, 3), np.uint8)})
+    one, same, other, *without = finished_rows(listed, 0)
+
+    assert one["path_digest"] == same["path_digest"] != other["path_digest"]
+    assert not any("path_digest" in row for row in without)
 
 
 def test_picture_with_too_many_pixels_is_not_decoded(file) -> None:  # type: ignore[no-untyped-def]

@@ -22,6 +22,7 @@ from imgtool.errors import (
     near,
 )
 from imgtool.fields import KNOWN, Kind, is_deep
+from imgtool.runtime.digest import file_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ FILE_LIKE = re.compile(r"\S+\.[A-Za-z][A-Za-z0-9]{1,7}")
 ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 Row = dict[str, Any]
+PATH_DIGEST = "path_digest"
 MOST_LINE = 4 << 20
 LONGEST_NAME = 255  # bytes of a file's name, nearly everywhere
 
@@ -116,6 +118,9 @@ def rows_of_lines(
 def finished_rows(rows: Iterable[Row], seed: int) -> Iterator[Row]:
     """Rows with an `id` (their place where they bring none), a `seed` and a `source_prompt`.
 
+    Those that name a file in `path` and are not read yet have its digest as `path_digest`, so that
+    what a store keeps of one file is not taken for another of its name.
+
     Raises
     ------
     BadRowId, InputUnreadable : an id, a seed or a text is not usable.
@@ -138,7 +143,17 @@ def finished_rows(rows: Iterable[Row], seed: int) -> Iterator[Row]:
             own_seed = _whole(given, row_id)
         if "prompt" in row:
             row.setdefault("source_prompt", row["prompt"])
+        if "path" in row and "image" not in row:
+            row.update(_digest_of(str(row["path"])))
         yield {"id": row_id, **row, "seed": own_seed}
+
+
+def _digest_of(path: str) -> Row:
+    """None of what is no file here, or cannot be read: a stage that needs it will say so."""
+    try:
+        return {PATH_DIGEST: file_hash(Path(path)).hex()[:32]} if Path(path).is_file() else {}
+    except OSError:
+        return {}
 
 
 def _whole(value: object, row_id: str) -> int:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,19 @@ def test_the_same_command_again_computes_nothing(imgtool: Imgtool) -> None:
     assert computed(first.err) == ["upper.toy", "draw", "score.red", "select.best"]
     assert computed(again.err) == []
     assert first.out == again.out
+
+
+def test_a_changed_file_that_a_row_names_is_read_again(imgtool: Imgtool, world: Path) -> None:
+    (world / "rows.jsonl").write_text('{"path": "a.png"}\n')
+    command = ["image.read", "rows.jsonl", "--store", "s.zarr", "--progress", "json"]
+    runs = []
+    for colour in ("red", "red", "blue"):
+        Image.new("RGB", (4, 4), colour).save(world / "a.png")
+        runs.append(computed(imgtool(*command, "-o", f"{colour}.png").err))
+
+    assert runs == [["image"], [], ["image"]]
+    with Image.open(world / "blue.png") as made:
+        assert made.convert("RGB").getpixel((0, 0)) == (0, 0, 255)
 
 
 @pytest.mark.usefixtures("pipelines")

@@ -28,11 +28,21 @@ PATH = Field("path", Kind.TEXT, summary="File that the row names.")
 class ReadParams:
     """Parameters of `image.read`."""
 
-    folder: Annotated[str, Help("Folder that relative paths start from.")] = "."
+    folder: Annotated[
+        str,
+        Help(
+            "Folder that relative paths start from. A file that changes is read again where paths "
+            "start from the current folder, as is the case with '.'."
+        ),
+    ] = "."
 
 
 class Read(Stage[ReadParams]):
-    """The picture at each row's `path`, upright and in sRGB."""
+    """The picture at each row's `path`, upright and in sRGB.
+
+    The source gives rows the digest of their file, `path_digest`, so that stores tell files of one
+    name apart.
+    """
 
     id = "image.read"
     summary = "Read the pictures that rows name."

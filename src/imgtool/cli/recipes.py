@@ -102,7 +102,8 @@ def _listed(value: object) -> list[object]:
 
 
 def _row(source: Mapping[str, Any]) -> dict[str, Any]:
-    from imgtool.inputs import finished_rows
+    from imgtool.inputs import PATH_DIGEST, finished_rows
 
-    row = {str(name): value for name, value in source.items() if name not in ("arrays", "path")}
+    left = ("arrays", "path", PATH_DIGEST)
+    row = {str(name): value for name, value in source.items() if name not in left}
     return next(finished_rows([{"id": "0", **row}], 0))

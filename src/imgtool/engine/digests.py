@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from imgtool.components import is_file
 from imgtool.params import cheap_check, parse_reference
+from imgtool.runtime.digest import file_hash
 from imgtool.store.keys import instance_key
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def content_digest(path: Path) -> str:
     for file in files:
         if file.is_file():
             total.update(str(file.relative_to(path) if path.is_dir() else file.name).encode())
-            total.update(hashlib.blake2b(file.read_bytes()).digest())
+            total.update(file_hash(file))
     return total.hexdigest()
 
 

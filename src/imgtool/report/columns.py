@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from imgtool.report.reading import Made, Table
 
 # Texts that say how a row was drawn, not what it shows.
-SETTING_TEXTS = {*SETTINGS, "path", "depth_kind"}
+SETTING_TEXTS = {*SETTINGS, "path", "path_digest", "depth_kind"}
 
 
 @dataclass

@@ -30,7 +30,7 @@ def digest(path: Path) -> str:
     total = hashlib.blake2b(digest_size=16)
     for file in files:
         total.update(_name(file, path).encode() + b"\0")
-        total.update(_hash_file(file))
+        total.update(file_hash(file))
     value = total.hexdigest()
     _remember(note, signature, value)
     return value
@@ -59,7 +59,8 @@ def _signature(file: Path, root: Path) -> list[object]:
     return [_name(file, root), facts.st_size, facts.st_mtime_ns, facts.st_ino]
 
 
-def _hash_file(file: Path) -> bytes:
+def file_hash(file: Path) -> bytes:
+    """64 bytes that depend on a file's content alone."""
     total = hashlib.blake2b()
     with file.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):
