@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from imgtool.api import Runtime
 from imgtool_sr.pocketsr.config import SIZES
+from imgtool_sr.pocketsr.losses import reconstruction
 from imgtool_sr.pocketsr.maker import PocketTrainParams, TrainPocketsr, kinds
 from imgtool_sr.pocketsr.model import load_pocketsr
 from imgtool_sr.pocketsr.pool import LARGE, Pool, widened
@@ -42,6 +43,19 @@ def whole(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an unbroken training of a few steps writes."""
     folder = tmp_path_factory.mktemp("whole")
     return made(runtime, folder / "made", folder / "journal")
+
+
+def test_halving_an_error_counts_alike_in_all_pictures_but_those_that_are_near() -> None:
+    true = torch.zeros(1, 3, 8, 8)
+
+    def halved(levels: float) -> float:
+        return float(
+            reconstruction(true + levels / 255, true) - reconstruction(true + levels / 510, true)
+        )
+
+    # log 4, which is 6 dB; nearer than four levels less and less.
+    assert halved(100) == pytest.approx(halved(50), rel=0.02) == pytest.approx(1.386, rel=0.02)
+    assert 0.05 > halved(1) > halved(0.5) > 0
 
 
 def test_a_training_leaves_a_model_figures_logs_and_plots(whole: Path) -> None:
@@ -113,7 +127,7 @@ def test_a_batch_depends_on_seed_and_step_and_its_halves_belong_together(tmp_pat
 
 
 def test_steps_are_split_without_losing_any() -> None:
-    assert split(6000) == (3135, 300, 2565)
+    assert split(6000) == (4560, 300, 1140)
     assert all(sum(split(steps)) == steps and min(split(steps)) > 0 for steps in range(3, 99))
 
 

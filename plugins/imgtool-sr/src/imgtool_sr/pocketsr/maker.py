@@ -24,15 +24,10 @@ if TYPE_CHECKING:
     from imgtool_sr.pocketsr.pool import Pairs
 
 SOURCES: Final = ("leaves", "scenes", "leaves", "textures")
-CLEAN: Final = {"grain": 6.0, "softness": 1.2}
-"""The most grain of sharp pictures, in levels, and their widest blur, in pixels. Photographs have
-grain, to be kept, and are never as sharp as leaves are drawn: a net that saw nothing soft sharpens
-them too much."""
-DEGRADATIONS: Final[Mapping[str, Mapping[str, float]]] = {
-    "bicubic": CLEAN, "mild": {}, "area": CLEAN, "classic": {},
-}  # fmt: skip
-"""And what is done to the sharp pictures before. Where noise is to be removed, soft ones teach to
-leave everything soft."""
+SOFTNESS: Final = {"bicubic": 1.2, "mild": 0.0, "area": 1.2, "classic": 0.0}
+"""The widest blur of sharp pictures, in pixels, by what is done to them after it. Photographs are
+never as sharp as leaves are drawn: a net that saw nothing soft sharpens them too much. Where noise
+is to be removed, soft ones teach to leave everything soft."""
 MEASURED: Final = {"leaves": 900_000, "scenes": 0, "textures": 900_000}
 """First of the pictures to measure on; those of scenes are held out otherwise."""
 SCALES: Final = (2.0, 4.0)
@@ -115,10 +110,10 @@ def kinds(make_pairs: Any, seed: int) -> list[Pairs]:
             low=low,
             high=high,
             seed=seed + at,
-            **before,
+            softness=softness,
         )
-        for at, ((low, high), (degradation, before), source) in enumerate(
-            product(ranges, DEGRADATIONS.items(), SOURCES)
+        for at, ((low, high), (degradation, softness), source) in enumerate(
+            product(ranges, SOFTNESS.items(), SOURCES)
         )
     ]
 

@@ -160,7 +160,7 @@ class PocketTraining:
 def split(steps: int) -> tuple[int, int, int]:
     """Steps of the first stage, of fitting, and of the second stage, of `steps` in all."""
     fitting = max(1, steps // 20)
-    first = max(1, (steps - fitting) * 11 // 20)
+    first = max(1, (steps - fitting) * 4 // 5)
     return first, fitting, max(1, steps - fitting - first)
 
 
