@@ -181,6 +181,12 @@ class StoreReadOnly(UsageError, PermissionError):
     remedy = "Give another --store"
 
 
+class StoreBusy(UsageError):
+    """A run uses the store that something should be removed from."""
+
+    remedy = "Give the command again when the run has ended"
+
+
 class StoreDamaged(ImgtoolError, ValueError):
     """Bytes of a committed batch are missing or changed. `imgtool store verify` withdraws it."""
 

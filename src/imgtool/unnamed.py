@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.errors import StoreDamaged, UsageError
 from imgtool.paths import cache_dir
+from imgtool.store.locks import alone, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,15 +50,8 @@ def size_limit() -> int:
 @contextmanager
 def in_use(store: Path) -> Iterator[None]:
     """While it is held, nothing is evicted. For another store it does nothing."""
-    if store != unnamed_store():
+    with shared(_beside(store)) if store == unnamed_store() else nullcontext():
         yield
-        return
-    handle = _lock_file()
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(handle)
 
 
 def touch(store: Store, run: str) -> None:
@@ -79,19 +72,14 @@ def evict(limit: int | None = None, *, now: bool = False) -> list[str]:
     names of the runs that went.
     """
     path = unnamed_store()
-    checked = path.with_name(path.name + ".d") / "checked"
+    checked = _beside(path) / "checked"
     if not path.exists() or not (now or _is_older(checked, CHECK_EVERY_S)):
         return []
-    handle = _lock_file()
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return []
-    else:
+    with alone(_beside(path)) as is_free:
+        if not is_free:
+            return []
         checked.touch()
         return _evict(path, size_limit() if limit is None else limit)
-    finally:
-        os.close(handle)
 
 
 def _evict(path: Path, limit: int) -> list[str]:
@@ -141,8 +129,5 @@ def _is_older(path: Path, seconds: float) -> bool:
         return True
 
 
-def _lock_file() -> int:
-    path = unnamed_store()
-    folder = path.with_name(path.name + ".d")
-    folder.mkdir(parents=True, exist_ok=True)
-    return os.open(folder / "in-use", os.O_CREAT | os.O_RDWR, 0o644)
+def _beside(store: Path) -> Path:
+    return store.with_name(store.name + ".d")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from imgtool.store import Store
+from imgtool.store.locks import shared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,6 +247,22 @@ def test_store_gc_removes_what_no_run_reaches(imgtool: Imgtool, world: Path) -> 
     assert "would remove 1 batch " in planned.out
     assert "removed 1 batch " in done.out
     assert len(list(world.glob("s.zarr/draw-*"))) == 1
+
+
+def test_store_gc_leaves_what_a_run_is_making(imgtool: Imgtool, world: Path) -> None:
+    imgtool("draw", "a", "--store", "s.zarr")
+    store = Store.open(world / "s.zarr", "a")
+    for run in store.runs():
+        shutil.rmtree(store.path / "runs" / run)
+
+    with shared(store.beside):
+        refused = imgtool("store", "gc", "s.zarr")
+        assert len(list(world.glob("s.zarr/draw-*"))) == 1
+
+    assert refused.status == 2
+    assert "'s.zarr' is used by a run" in refused.err
+    assert imgtool("store", "gc", "s.zarr").status == 0
+    assert not list(world.glob("s.zarr/draw-*"))
 
 
 def test_store_pack_writes_one_array_a_field(imgtool: Imgtool, world: Path) -> None:

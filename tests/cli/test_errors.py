@@ -161,6 +161,19 @@ def interrupted() -> Said:
     return Said(process.returncode, out.decode(), err.decode())
 
 
+def store_busy() -> Said:
+    words = [f"word{n}" for n in range(50)]
+    process = start(
+        "upper.toy", *words, "--batch", "1", "--pause-s", "0.1", "--json", "--store", "s.zarr"
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    said = run("--debug", "store", "gc", "s.zarr")
+    process.kill()
+    process.communicate(timeout=60)
+    return said
+
+
 def closed_pipe() -> Said:
     words = [f"word{n}" for n in range(50)]
     process = start("upper.toy", *words, "--batch", "1", "--pause-s", "0.02", "--json")
@@ -201,6 +214,7 @@ PROVOKE: dict[str, Callable[[], Said]] = {
     "RowError": command("draw.toy", "please fail", "--json", *EVENTS),
     "StageFailed": command("draw.toy", "please fail", "--on-error", "stop", *EVENTS),
     "StorageFull": storage_full,
+    "StoreBusy": store_busy,
     "StoreDamaged": store_damaged,
     "StoreNotFound": command("--debug", "store", "ls", "none.zarr"),
     "StoreReadOnly": store_read_only,

@@ -114,11 +114,15 @@ def verify(path: Path, no_repair: bool, as_json: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @AS_JSON
 def gc(path: Path, dry_run: bool, as_json: bool) -> None:
-    """Remove batches that no run reaches."""
-    from imgtool.store import Store
-    from imgtool.store.gc import collect
+    """Remove batches that no run reaches.
 
-    report = collect(Store.open(path, "r" if dry_run else "a"), dry_run=dry_run)
+    A run reaches its batches once all its rows have come; one that was killed before that begins
+    anew.
+    """
+    from imgtool.store import Store
+    from imgtool.store.gc import clean, collect
+
+    report = collect(Store.open(path), dry_run=True) if dry_run else clean(Store.open(path, "a"))
     output = Output.plain(as_json)
     if as_json:
         output.json({"schema": SCHEMA, **asdict(report)})

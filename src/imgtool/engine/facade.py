@@ -21,6 +21,7 @@ from imgtool.runtime.context import Runtime
 from imgtool.runtime.device import usable_cores
 from imgtool.store import Store
 from imgtool.store.keys import canonical
+from imgtool.store.locks import shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,6 +74,16 @@ def execute(
     Interrupted : Ctrl-C.
     """
     store = Store.open(request.store, "a")
+    with shared(store.beside):
+        return _executed(request, store, registry, observers)
+
+
+def _executed(
+    request: RunRequest,
+    store: Store,
+    registry: Registry,
+    observers: Iterable[events.Observer],
+) -> RunResult:
     record = store.run(request.name) or {}
     threads = int(record.get("threads") or usable_cores())
     runtime = prepare_runtime(request, registry, threads)

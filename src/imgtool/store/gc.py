@@ -6,7 +6,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imgtool.errors import counted
+from imgtool.errors import StoreBusy, counted
+from imgtool.store.locks import alone
 from imgtool.store.verify import reachable
 
 if TYPE_CHECKING:
@@ -27,6 +28,21 @@ class GcReport:
         size = self.bytes / 2**20
         batches = counted(self.batches, "batch", "batches")
         return f"{verb} {batches} and {counted(self.instances, 'instance')}, {size:.1f} MiB"
+
+
+def clean(store: Store) -> GcReport:
+    """`collect`, while nobody uses the store: a run is recorded after its first batches.
+
+    Raises
+    ------
+    StoreBusy : a run uses it.
+    StoreReadOnly : the store cannot be written.
+    """
+    store.require_writable()
+    with alone(store.beside) as is_free:
+        if not is_free:
+            raise StoreBusy(f"store {str(store.path)!r} is used by a run")
+        return collect(store)
 
 
 def collect(store: Store, dry_run: bool = False) -> GcReport:
