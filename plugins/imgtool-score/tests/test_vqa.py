@@ -156,6 +156,7 @@ def test_default_question_is_frozen() -> None:
     ("prompt", "expected"),
     [
         ("a cube", [("is there a cube?", ())]),
+        ("the two cubes", [("are there cubes?", ()), ("are there two cubes?", (0,))]),
         (
             "a red cube to the left of two blue cones",
             [

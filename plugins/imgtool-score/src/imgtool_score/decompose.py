@@ -88,9 +88,9 @@ def phrases_of(prompt: str) -> list[str]:
 
 def _thing(phrase: str) -> Thing | None:
     words = phrase.split()
+    words = words[1:] if words and words[0] in ARTICLES else words
     count = COUNTS.get(words[0], 1) if words else 1
-    if words and (words[0] in ARTICLES or words[0] in COUNTS):
-        words = words[1:]
+    words = words[1:] if count > 1 else words
     if not 0 < len(words) <= MOST_WORDS or not all(PLAIN.fullmatch(word) for word in words):
         return None
     return Thing(words[-1], tuple(words[:-1]), count)
