@@ -295,13 +295,14 @@ def test_prompt_of_other_letters_is_counted_by_its_bytes(
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=16)
     pipe = SimpleNamespace(components={"tokenizer": tokenizer})
-    capability: Any = SimpleNamespace(defaults={})
     rows = [Row("a", {"prompt": "桌上的红色方块"}), Row("b", {"prompt": "a red cube"})]
     given = Row("c", {"prompt": "red cube " * 100, "prompt_embeds": np.zeros((16, 4))})
     with caplog.at_level(logging.WARNING, "imgtool.generate"):
-        warn_of_long_prompts(pipe, capability, [*rows, given])
+        for settings in ({}, {"max_sequence_length": 20}, {"max_sequence_length": 21}):
+            warn_of_long_prompts(pipe, settings, [*rows, given])
     assert [record.getMessage() for record in caplog.records] == [
-        "row a: the prompt has 21 tokens, the model reads the first 16"
+        "row a: the prompt has 21 tokens, the model reads the first 16",
+        "row a: the prompt has 21 tokens, the model reads the first 20",
     ]
 
 

@@ -109,7 +109,7 @@ class EmbedsSampler:
         import torch
 
         pipe, negative = self.sampler.pipe, self.sampler.negative(row)
-        warn_of_long_prompts(pipe, self.sampler.capability, [row])
+        warn_of_long_prompts(pipe, self.sampler.capability.defaults, [row])
         prompt = str(row.values.get("prompt") or "")
         given = {name: None for name in ("prompt_2", "prompt_3") if name in _encoding(pipe)}
         with torch.no_grad():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imgtool.api import BadParams
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from imgtool.api import Row
     from imgtool_generate.capability import Capability
@@ -79,13 +79,16 @@ def check_embeds(rows: Sequence[Row], mark: str) -> None:
             )
 
 
-def warn_of_long_prompts(pipe: Any, capability: Capability, rows: Sequence[Row]) -> None:
-    """Say which prompts the model will not read to their end."""
+def warn_of_long_prompts(pipe: Any, settings: Mapping[str, object], rows: Sequence[Row]) -> None:
+    """Say which prompts the model will not read to their end.
+
+    `settings` are what the pipeline is called with, or its defaults: some cut prompts by them.
+    """
     limits = [
         (tokenizer, limit)
         for name, tokenizer in pipe.components.items()
         if name.startswith("tokenizer") and tokenizer is not None
-        for limit in (_limit(tokenizer, capability),)
+        for limit in (_limit(tokenizer, settings),)
         if limit < UNLIMITED
     ]
     if not limits:
@@ -106,9 +109,9 @@ def warn_of_long_prompts(pipe: Any, capability: Capability, rows: Sequence[Row])
             )  # fmt: skip
 
 
-def _limit(tokenizer: Any, capability: Capability) -> int:
+def _limit(tokenizer: Any, settings: Mapping[str, object]) -> int:
     own = int(min(getattr(tokenizer, "model_max_length", UNLIMITED), UNLIMITED))
-    asked = capability.defaults.get("max_sequence_length")
+    asked = settings.get("max_sequence_length")
     # Pipelines with a long text encoder cut at their own length, whatever the tokenizer says.
     long = not type(tokenizer).__name__.startswith("CLIP") and isinstance(asked, int)
     return int(str(asked)) if long else own

@@ -106,7 +106,7 @@ class Sampler:
     def sample(self, rows: Sequence[Row]) -> tuple[list[np.ndarray], list[int]]:
         """Latents [C, h, w] float32 of each row, and positions of rows that gave NaN twice."""
         check_embeds(rows, self.text_mark)
-        warn_of_long_prompts(self.pipe, self.capability, rows)
+        warn_of_long_prompts(self.pipe, {**self.capability.defaults, **self.options}, rows)
         latents: list[Any] = [None] * len(rows)
         for places in self._groups(rows):
             found = self.runtime.halving(self._compute, [rows[at] for at in places])
