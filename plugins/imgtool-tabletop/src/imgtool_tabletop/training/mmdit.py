@@ -214,12 +214,16 @@ class Teacher:
         """[1000] of the flow, rising from 0.03 to 1, at the teacher's."""
 
     def nearest(self, times: Tensor) -> Tensor:
-        """[B] the teacher's times 0..999 nearest to the flow's [B]."""
+        """Of the times of the flow that are the teacher's, the nearest to each of [B]."""
+        return self.times[self._steps(times)]
+
+    def _steps(self, times: Tensor) -> Tensor:
         return (times[:, None] - self.times).abs().argmin(1)
 
     @torch.no_grad()
-    def velocity(self, noised: Tensor, steps: Tensor, rows: Tensor, variants: Tensor) -> Tensor:
-        """[B, C, h, w] of the flow's latents, the teacher's times and the captions, all [B]."""
+    def velocity(self, noised: Tensor, times: Tensor, rows: Tensor, variants: Tensor) -> Tensor:
+        """[B, C, h, w] of what the flow has at the teacher's times [B], for captions of [B]."""
+        steps = self._steps(times)
         here = Angles.at(steps, self.alphas)
         scaled = noised * (here.picture + here.noise)
         states = self.texts.states(rows.tolist(), variants.tolist())
@@ -269,12 +273,11 @@ def train_mmdit(
         noise = torch.randn(latents.shape, generator=drawn)
         sigmas = torch.sigmoid(torch.randn(settings.batch, generator=drawn))
         if teacher:
-            steps = teacher.nearest(sigmas)
-            sigmas = teacher.times[steps]
+            sigmas = teacher.nearest(sigmas)
         noised = torch.lerp(latents, noise, sigmas[:, None, None, None])
         wanted = noise - latents
         if teacher:
-            wanted = teacher.velocity(noised, steps, rows, variants)
+            wanted = teacher.velocity(noised, sigmas, rows, variants)
         with trainer.precision():
             made = net(noised.to(device), states, pooled, 1000 * sigmas.to(device)).sample
         value = (made.float() - wanted.to(device)).square().mean()
