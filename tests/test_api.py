@@ -14,8 +14,8 @@ BadParams Batch Bounds BudgetEnded Choices Component EndpointDown Failure Field 
 ImgtoolError InputEmpty InputMissing InputUnreadable Kind Maker MissingField ModelRef ModelUnusable
 NeedsConsent OutOfMemory OutputUnwritable PathTo Row RowError Runtime Scope Stage StageFailed
 StageRef UnknownComponent as_json attention cache_dir concatenate derive_seed hookimpl optional
-score Shown contact_sheet current_registry deep_of in_8_bits loading quiet_libraries run_rows
-stored_rows validate write_file
+score Shown contact_sheet current_registry deep_of in_8_bits loading quiet_libraries
+read_picture run_rows stored_rows validate write_file
 """.split()
 
 HOOKS = {

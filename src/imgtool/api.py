@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from imgtool.params import as_json, validate
     from imgtool.paths import cache_dir
     from imgtool.pictures.deep import deep_of, in_8_bits
+    from imgtool.pictures.photo import read_picture
     from imgtool.pictures.writer import contact_sheet
     from imgtool.runtime.attention import attention
     from imgtool.runtime.context import Runtime
@@ -79,8 +80,8 @@ __all__ = [
     "OutputUnwritable", "PathTo", "Row", "RowError", "Runtime", "Scope", "Shown", "Stage",
     "StageFailed", "StageRef", "UnknownComponent", "as_json", "attention", "cache_dir",
     "concatenate", "contact_sheet", "current_registry", "deep_of", "derive_seed", "hookimpl",
-    "in_8_bits", "loading", "optional", "quiet_libraries", "run_rows", "score", "stored_rows",
-    "validate", "write_file",
+    "in_8_bits", "loading", "optional", "quiet_libraries", "read_picture", "run_rows", "score",
+    "stored_rows", "validate", "write_file",
 ]  # fmt: skip
 
 LAZY = {
@@ -94,6 +95,7 @@ LAZY = {
     "in_8_bits": "imgtool.pictures.deep",
     "loading": "imgtool.runtime.libraries",
     "quiet_libraries": "imgtool.runtime.libraries",
+    "read_picture": "imgtool.pictures.photo",
     "run_rows": "imgtool.cli.inside",
     "stored_rows": "imgtool.cli.stored",
     "validate": "imgtool.params",

@@ -14,8 +14,7 @@ from PIL import Image, ImageCms
 from imgtool.errors import InputUnreadable
 from imgtool.pictures.metadata import Level, read_metadata
 from imgtool.pictures.patterns import parse_pattern
-from imgtool.pictures.photo import carried, read_photo
-from imgtool.pictures.read import read_picture
+from imgtool.pictures.photo import carried, read_photo, read_picture
 from imgtool.pictures.writer import encode
 
 if TYPE_CHECKING:

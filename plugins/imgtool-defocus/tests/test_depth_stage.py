@@ -223,9 +223,13 @@ def test_what_a_model_does_not_take_is_refused(
         opened(model, **params)
 
 
-def test_metres_are_asked_of_a_model_of_metres(opened: Open, folder: Callable[[str], Path]) -> None:
+def test_metres_are_asked_of_a_model_of_metres_for_one_that_has_none(
+    opened: Open, folder: Callable[[str], Path]
+) -> None:
     with pytest.raises(BadParams, match="it estimates disparity depth"):
         opened("relative", metric_from=str(folder("dpt")))
+    with pytest.raises(BadParams, match="estimates metres itself"):
+        opened("glpn", metric_from=str(folder("glpn")))
 
 
 @pytest.mark.parametrize(("file", "says", "reason"), [

@@ -28,6 +28,29 @@ def test_a_wall_is_a_plane_as_wide_as_the_field_of_view() -> None:
     np.testing.assert_array_equal(colours.reshape(4, 6, 3), IMAGE)
 
 
+def test_points_stay_where_they_are_when_the_picture_is_enlarged() -> None:
+    wall = np.full((4, 6), 2.0, dtype=np.float32)
+    told = {"depth": wall, "depth_kind": "metric", "depth_by": {"focal_px": 3.0}}
+    small, large = (
+        points(**told, image=IMAGE.repeat(times, 0).repeat(times, 1))[1] for times in (1, 4)
+    )
+
+    assert len(large) == 16 * len(small)
+    for axis in "xy":
+        # Middles of outermost pixels: a quarter as far from the edge.
+        reach = np.ptp(small[axis]) + (1 - 1 / 4) * 2 / 3
+        assert np.ptp(large[axis]) == pytest.approx(reach)
+
+
+@pytest.mark.parametrize("kind", ["metric", "disparity"])
+@pytest.mark.parametrize("kept", [0, 1, 9])
+def test_however_many_holes_there_are_the_rest_has_points(kind: str, kept: int) -> None:
+    map_ = np.full((4, 6), np.inf, dtype=np.float32)
+    map_.flat[:kept] = 2.0
+
+    assert len(points(depth=map_, depth_kind=kind)[1]) == kept
+
+
 def test_holes_have_no_point_and_guesses_are_said() -> None:
     map_ = np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)
     map_[0, 0] = np.nan

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import TYPE_CHECKING, Any
+from zlib import compress, crc32
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from safetensors.torch import save_file
 from tiny_scorers import pictures
 from torch import nn
 
-from imgtool.api import BadParams, Batch, InputMissing, ModelUnusable
+from imgtool.api import BadParams, Batch, InputMissing, ModelUnusable, read_picture
 from imgtool_score.compare import (
     Dists,
     DistsParams,
@@ -318,6 +321,44 @@ def test_one_file_is_the_reference_of_every_row(opened: Open, tmp_path: Path) ->
     )
     assert done["score.psnr"][0] == float("inf")
     assert done["score.psnr"][1] < 40
+
+
+def deep_png(pixels: np.ndarray) -> bytes:
+    """A PNG of 16 bits a channel, which Pillow does not write."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, 2, 0, 0, 0)
+    rows = compress(b"".join(b"\0" + row.tobytes() for row in pixels))
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", rows), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("name", ["deep.png", "shares.tif", "inks.tif"])
+def test_a_file_is_its_own_reference(opened: Open, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    values = np.random.default_rng(1).random((8, 8, 3))
+    if name == "deep.png":
+        file.write_bytes(deep_png((values * 65535).astype(">u2")))
+    elif name == "shares.tif":
+        Image.fromarray(values[..., 0].astype(np.float32)).save(file)
+    else:
+        Image.fromarray((values * 255).astype(np.uint8)).convert("CMYK").save(file)
+    row = Batch(("0",), {"image": [read_picture(file)]})
+
+    assert opened(Psnr, PsnrParams(reference=str(file))).process(row)["score.psnr"] == [math.inf]
+
+
+def test_a_picture_too_small_for_a_net_has_no_score(opened: Open, tmp_path: Path) -> None:
+    alex = saved(torchvision_layers(ALEX), lpips_layers(), tmp_path / "alex")
+    dot = np.zeros((2, 40, 3), np.uint8)
+    made = opened(Lpips, LpipsParams(model=str(alex))).process(
+        Batch(("0",), {"image": [dot], "reference": [dot]})
+    )
+
+    assert (made["score.lpips"], dict(made.failures)) == ([None], {})
+    assert "too small" in made["score_info.lpips"][0]["error"]
 
 
 def test_reference_of_16_bit_greys_is_scaled(opened: Open, tmp_path: Path) -> None:

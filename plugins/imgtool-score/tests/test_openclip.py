@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -137,3 +138,14 @@ def test_openclip_folder_says_how_pictures_are_prepared(tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"preprocess_cfg": told}))
     found = Preprocess.read(tmp_path, 32)
     assert found == Preprocess(32, 32, 0, BILINEAR, (0.5,) * 3, (0.25,) * 3)
+
+
+def test_the_ends_of_a_strip_change_nothing_of_its_middle() -> None:
+    drawn = np.random.default_rng(1).integers(0, 256, (8, 4000, 3), dtype=np.uint8)
+    other = drawn.copy()
+    other[:, :1500] = 0
+    seen = Preprocess.of_size(32)([drawn, other, drawn[:, 1936:2064]])
+
+    assert (seen[0] == seen[1]).all()
+    assert (seen[0] - seen[2]).abs().max() < 1e-6
+    assert Preprocess.of_size(32)([drawn.swapaxes(0, 1)]).shape == (1, 3, 32, 32)

@@ -62,7 +62,7 @@ class Read(Stage[ReadParams]):
 
     def process(self, batch: Batch) -> Batch:
         """Raises RowError for a row whose picture is missing or unreadable."""
-        from imgtool.pictures.read import read_picture
+        from imgtool.pictures.photo import read_picture
 
         images = []
         for row in batch:

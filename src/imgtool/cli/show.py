@@ -166,7 +166,7 @@ def show_picture(path: Path, output: Output) -> None:
     InputUnreadable : it is no picture.
     """
     from imgtool.pictures.metadata import read_metadata
-    from imgtool.pictures.read import read_picture
+    from imgtool.pictures.photo import read_picture
 
     image = read_picture(path)
     recipe = read_metadata(path)

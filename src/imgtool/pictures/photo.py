@@ -25,12 +25,17 @@ FIELDS = ("alpha", "deep", "icc", "exif")
 EXIF_IFD, WIDTH_TAG, HEIGHT_TAG = 0x8769, 0xA002, 0xA003
 
 
+def read_picture(path: Path) -> np.ndarray:
+    """[H, W, 3] uint8, sRGB, upright; transparency is laid on white. Errors as `open_picture`."""
+    return _colours(path, open_picture(path))["image"]  # type: ignore[no-any-return]
+
+
 def read_photo(path: Path) -> dict[str, Any]:
     """`image`, and those of `FIELDS` that the file has. Errors as `open_picture`."""
     import numpy as np
 
     picture = open_picture(path)
-    found = _deep(path) or _plain(picture)
+    found = _colours(path, picture)
     profile = picture.info.get("icc_profile") or b""
     if profile[16:20] == b"RGB ":
         found["icc"] = np.frombuffer(profile, dtype=np.uint8)
@@ -48,6 +53,10 @@ def _exif(picture: Image, path: Path) -> bytes:
         # Pillow reads tags of types that they cannot have, and raises any of these later.
         log.warning("%r: its EXIF is damaged and left out", str(path))
         return b""
+
+
+def _colours(path: Path, picture: Image) -> dict[str, Any]:
+    return _deep(path) or _plain(picture)
 
 
 def _plain(picture: Image) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from imgtool.errors import InputMissing, InputUnreadable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from PIL import Image
 
     from imgtool.fields import Field
@@ -81,13 +80,6 @@ def _bytes_of(path: Path) -> bytes:
             f"{str(path)!r} is too long for a picture", f"The limit is {MOST_BYTES >> 20} MiB"
         )
     return data
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """[H, W, 3] uint8, sRGB; transparency is laid on white. Errors as `open_picture`."""
-    import numpy as np
-
-    return np.asarray(laid_on_white(open_picture(path)))
 
 
 def laid_on_white(picture: Image.Image) -> Image.Image:
@@ -165,6 +157,8 @@ def read_map(path: Path, field: Field) -> tuple[Any, dict[str, str]]:
     if path.suffix.lower() == ".pfm":
         return _as_field(read_pfm(path, _bytes_of(path)), field, path), {}
     if field.name == "image":
+        from imgtool.pictures.photo import read_picture
+
         return read_picture(path), {}
     grey = open_picture(path)
     if (found := decode_png(grey, field.name)) is not None:

@@ -72,6 +72,8 @@ def known(values: Tensor, kind: str) -> Tensor:
 def metres(values: Tensor, kind: str, near_m: float, far_m: float) -> tuple[Tensor, float]:
     """Metres > 0 of a map of `kind`, and the share of its pixels that was filled from others.
 
+    Of values without holes the shape does not matter.
+
     A `relative` map runs from `near_m` to `far_m` in depth, a `disparity` map, larger nearer, in
     inverse depth, a `logdepth` map in log(1 + depth).
 

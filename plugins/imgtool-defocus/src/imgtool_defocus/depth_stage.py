@@ -105,13 +105,18 @@ class Estimating(Stage[P]):
         Raises
         ------
         ModelUnusable, NeedsConsent : a model cannot be loaded, or what it estimates is not known.
-        BadParams : the model does not take a parameter, or metres are asked of one without.
+        BadParams : the model does not take a parameter, or metres are asked of one without, or
+            for one that has them.
         UnknownComponent : no plugin has this backend.
         """
         self.params, self.runtime = params, runtime
         self.model = self._load(params.model, runtime.torch_dtype)
         self.metric = None
         if params.metric_from:
+            if self.model.kind == "metric":
+                raise BadParams(
+                    f"--metric-from: {params.model} estimates metres itself", "Leave it out"
+                )
             self.metric = self._load(params.metric_from, runtime.torch_dtype)
         if self.metric is not None and self.metric.kind != "metric":
             raise BadParams(
@@ -157,7 +162,7 @@ class Estimating(Stage[P]):
         depth, found = self._seen(self.model, self.params.model, row)
         kind = self.model.kind
         facts: dict[str, object] = {"model": self.params.model, "class": self.model.name, **found}
-        if self.metric is not None and kind != "metric":
+        if self.metric is not None:
             from imgtool_defocus.align import aligned
 
             metric, also = self._seen(self.metric, self.params.metric_from, row)

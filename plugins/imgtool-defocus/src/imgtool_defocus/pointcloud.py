@@ -36,11 +36,15 @@ def encode(row: Mapping[str, Any]) -> bytes:
     height, width = image.shape[:2]
     values = depths.fitted(torch.tensor(row["depth"]), height, width)
     kind = depths.kind_of(values, str(row.get("depth_kind") or ""))
-    metres = depths.metres(values, kind, NEAR_M, FAR_M)[0].numpy()
     told = (row.get("depth_by") or {}).get("focal_px")
-    focal_px = float(told or ASSUMED_FOCAL * max(height, width))
-    y, x = np.nonzero(depths.known(values, kind).numpy())
-    z = metres[y, x]
+    # In pixels of the picture that the depth is of, which may have been enlarged since.
+    shown = told and float(told) * width / row["depth"].shape[-1]
+    focal_px = shown or ASSUMED_FOCAL * max(height, width)
+    here = depths.known(values, kind)
+    y, x = np.nonzero(here.numpy())
+    z = np.zeros(0, np.float32)
+    if len(y):
+        z = depths.metres(values[here], kind, NEAR_M, FAR_M)[0].numpy()
     points = np.empty(len(z), VERTEX)
     points["x"] = (x + 0.5 - width / 2) / focal_px * z
     points["y"] = (y + 0.5 - height / 2) / focal_px * z

@@ -65,7 +65,9 @@ class ThinLens(LensStage[ThinLensParams]):
         from imgtool_defocus.exif import Taken
 
         super().open(params, runtime)
-        focuses_of(params, camera_of(params, Taken(), ASPECT)[0].focal_mm)
+        focal_mm = camera_of(params, Taken(), ASPECT)[0].focal_mm
+        # Where nobody names a lens each picture has its own, which `aim` looks at.
+        focuses_of(params, focal_mm if params.focal_length else 0.0)
         if bool(params.focus_on) != bool(params.focus_model):
             raise BadParams(
                 "--focus-on and --focus-model go together: what is sharp, and what finds it",

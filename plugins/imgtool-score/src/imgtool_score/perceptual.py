@@ -68,18 +68,31 @@ def backbone_of(weights: Mapping[str, Tensor]) -> Backbone:
 def activations(
     x: Tensor, weights: Mapping[str, Tensor], net: Backbone, soft_pool: bool = False
 ) -> list[Tensor]:
-    """The output of each stage. `soft_pool` replaces the greatest value by a blurred length."""
+    """The output of each stage. `soft_pool` replaces the greatest value by a blurred length.
+
+    Raises
+    ------
+    ValueError : the pictures are too small for the net.
+    """
     found = []
     for number, stage in enumerate(net.stages):
         if number in net.pooled:
+            if not soft_pool:
+                _check_room(x, net.pool, 0)
             x = _soft_pool(x) if soft_pool else F.max_pool2d(x, net.pool, 2)
         for index in stage:
             stride, padding = net.shapes.get(index, (1, 1))
             name = f"features.{index}"
+            _check_room(x, weights[f"{name}.weight"].shape[-1], padding)
             x = F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride, padding)
             x = x.relu()
         found.append(x)
     return found
+
+
+def _check_room(x: Tensor, window: int, padding: int) -> None:
+    if min(x.shape[-2:]) + 2 * padding < window:
+        raise ValueError("the picture is too small for this net")
 
 
 def _soft_pool(x: Tensor) -> Tensor:
@@ -96,6 +109,10 @@ def lpips(x: Tensor, y: Tensor, weights: Mapping[str, Tensor]) -> list[float]:
     ----------
     x, y : 0..1.
     weights : of the net, and `lin{l}.model.1.weight` [1, C, 1, 1] of each layer l.
+
+    Raises
+    ------
+    ValueError : the pictures are too small for the net.
     """
     net = backbone_of(weights)
     shift, scale = (_channels(values, x) for values in (SHIFT, SCALE))

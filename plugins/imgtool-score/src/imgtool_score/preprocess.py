@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 BILINEAR, BICUBIC = 2, 3
+STRIP = 16
+"""Length of the longest picture that is resized whole, in shorter sides."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Preprocess:
         import torch
         from PIL import Image
 
-        picture = Image.fromarray(image)
+        picture = Image.fromarray(self._within_strip(image))
         size = self._resized(picture.width, picture.height)
         picture = picture.resize(size, Image.Resampling(self.resample))
         left, top = (size[0] - self.width) // 2, (size[1] - self.height) // 2
@@ -119,6 +121,14 @@ class Preprocess:
             for values in (self.mean, self.std)
         )
         return (cut - mean) / std
+
+    def _within_strip(self, image: np.ndarray) -> np.ndarray:
+        """Without ends that would be resized at any expense of memory, and cut off then."""
+        if not self.shortest:
+            return image
+        most = STRIP * min(image.shape[:2])
+        top, left = (max(0, side - most) // 2 for side in image.shape[:2])
+        return image[top : top + most, left : left + most]
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if not self.shortest:

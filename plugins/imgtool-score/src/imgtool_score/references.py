@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import InputMissing, InputUnreadable, in_8_bits
+from imgtool.api import InputMissing, read_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ class References:
             every = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
             self.files = {file.stem: file for file in every}
         else:
-            self.single = read(path)
+            self.single = read_picture(path)
 
     def of(self, row: Row) -> np.ndarray | None:
         """[H, W, 3] uint8; None where the row has none."""
@@ -48,7 +48,7 @@ class References:
             return self.single
         for name in self._names(row):
             if name in self.files:
-                return read(self.files[name])
+                return read_picture(self.files[name])
         field: Any = row.values.get("reference")
         given: np.ndarray | None = field
         return given
@@ -63,29 +63,6 @@ class References:
             parent = parent.rpartition(".")[0]
             names.append(parent)
         return names
-
-
-def read(file: Path) -> np.ndarray:
-    """[H, W, 3] uint8, upright, transparency laid on white.
-
-    Raises
-    ------
-    InputUnreadable : the file is no readable picture.
-    """
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(file) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow cuts off at 255
-                deep = np.asarray(picture).clip(0, 65535).astype(np.uint16)
-                picture = Image.fromarray(in_8_bits(deep))
-            picture = picture.convert("RGBA")
-    except Exception as err:  # noqa: BLE001 - Pillow's readers raise many kinds for damaged bytes
-        raise InputUnreadable(f"{str(file)!r} is no readable picture: {err}") from None
-    white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-    return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
 
 
 def aligned(

@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgtool.api import BadParams, InputUnreadable, StageFailed, run_rows
+from imgtool.api import BadParams, InputUnreadable, StageFailed, read_picture, run_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import numpy as np
 
     from imgtool_sr.pairs import Pair
 
@@ -96,21 +94,9 @@ def _rows(pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
         yield {
             "id": str(number),
             "path": str(pair.small),
-            "image": _read(pair.small),
-            "reference": _read(pair.sharp),
+            "image": read_picture(pair.small),
+            "reference": read_picture(pair.sharp),
         }
-
-
-def _read(file: Path) -> np.ndarray:
-    import numpy as np
-    from PIL import Image
-
-    from imgtool.api import in_8_bits
-
-    with _readable(file), Image.open(file) as opened:
-        if opened.mode.startswith("I;16"):  # whose grey Pillow would clip
-            return in_8_bits(np.asarray(opened))[..., None].repeat(3, axis=2)
-        return np.asarray(opened.convert("RGB"))
 
 
 @contextmanager

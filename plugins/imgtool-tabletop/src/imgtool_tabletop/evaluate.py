@@ -1,5 +1,6 @@
 """Held-out captions with what they say, and pictures of prompts by plain diffusers."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ def held_out_cases(count: int, seed: int = 2024) -> list[Case]:
 
 
 def _said_side(facts: Facts, prompt: str) -> tuple[int, str, int] | None:
-    if not any(word in prompt.split() for word in ("left", "right")) and "its left" not in prompt:
+    if not re.search(r"\b(left|right)\b", prompt):
         return None
     return next((r for r in sorted(facts.relations) if r[1] in SIDES), None)
 

@@ -7,8 +7,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgtool.api import BadParams, InputEmpty, InputMissing, InputUnreadable, stored_rows
-from imgtool_score.references import SUFFIXES, read
+from imgtool.api import (
+    BadParams,
+    InputEmpty,
+    InputMissing,
+    InputUnreadable,
+    read_picture,
+    stored_rows,
+)
+from imgtool_score.references import SUFFIXES
 from imgtool_score.sets.saved import SUFFIX
 
 if TYPE_CHECKING:
@@ -95,7 +102,7 @@ def _files(folder: Path) -> Iterator[Picture]:
     if not files:
         raise InputEmpty(f"folder {str(folder)!r} holds no pictures")
     for file in files:
-        yield Picture(file.name, lambda file=file: read(file))  # type: ignore[misc]  # bound now
+        yield Picture(file.name, lambda file=file: read_picture(file))  # type: ignore[misc]  # bound now
 
 
 def _rows(store: Path) -> Iterator[Picture]:
