@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
+from imgtool.api import Runtime
 from imgtool.batch import Batch
 from imgtool_generate.decode import DecodeVae
 from imgtool_generate.decode import Params as DecodeParams
+from imgtool_generate.sampling import Sampler
 from imgtool_generate.stage import Diffusers, Params
 
 if TYPE_CHECKING:
@@ -108,3 +111,38 @@ def test_record_says_what_the_spec_says(
             "sana": ("B", "n", False, 32),
         }[family]
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_xformers_is_asked_where_it_computes_the_same_attention(
+    family: str, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import diffusers
+
+    pipe = diffusers.DiffusionPipeline.from_pretrained(tiny_folder(family))
+    asked: list[str] = []
+    name = "enable_xformers_memory_efficient_attention"
+    monkeypatch.setattr(pipe, name, lambda: asked.append(family))
+    for backend in ("sdpa", "xformers"):
+        runtime = Runtime(device="cpu")
+        monkeypatch.setitem(vars(runtime), "attention_backend", backend)
+        runtime.choose_attention(pipe)
+
+    # Sana's attention is linear and FLUX's rotary.
+    assert asked == ([] if family in ("sana", "flux") else [family])
+
+
+def test_a_pipeline_that_pads_to_the_longest_prompt_draws_rows_one_by_one() -> None:
+    class CogView4Pipeline:
+        pass
+
+    class StableDiffusion3Pipeline:
+        pass
+
+    rows = list(batch([1, 2], PROMPTS))
+    apart, together = (
+        Sampler._groups(SimpleNamespace(pipe=pipe(), negative=lambda row: ""), rows)  # type: ignore[arg-type]
+        for pipe in (CogView4Pipeline, StableDiffusion3Pipeline)
+    )
+
+    assert (apart, together) == ([[0], [1]], [[0, 1]])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from imgtool.api import Batch, ModelUnusable
 from imgtool_generate.decode import DecodeVae
@@ -94,6 +96,18 @@ def test_a_lora_that_names_its_base_is_a_model_with_a_scheduler_of_its_own(
     same = opened(Diffusers, Params(model=str(turbo), scheduler="lcm")).process(ONE)
     np.testing.assert_allclose(same["latents"][0], slow["latents"][0], atol=1e-5)
     assert picture["image"][0].ndim == 3
+
+
+def test_a_lora_of_another_family_is_refused(
+    draw: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    layer = "transformer.single_transformer_blocks.0.attn.to_q"
+    parts = {"lora_A": (2, 8), "lora_B": (8, 2)}
+    file = tmp_path / "flux.safetensors"
+    save_file({f"{layer}.{part}.weight": torch.ones(size) for part, size in parts.items()}, file)
+
+    with pytest.raises(ModelUnusable, match="has no weights for StableDiffusionPipeline"):
+        draw(str(file))
 
 
 def test_pickled_lora_is_refused(draw: Callable[..., np.ndarray], tmp_path: Path) -> None:

@@ -141,6 +141,19 @@ def test_noise_is_the_rows_own(stage: Diffusers) -> None:
     assert (other != alone).any()
 
 
+@pytest.mark.parametrize("name", SCALES)
+def test_half_precision_gives_pictures_too(name: str, tmp_path: Path) -> None:
+    MAKERS[name](tmp_path)
+    stage = Diffusers()
+    params = DiffusersParams(model=str(tmp_path), steps=1, tile=64, noise_level=5)
+    stage.open(params, Runtime(device="cpu", dtype="bfloat16"))
+    made = stage.process(batch((20, 20)))
+    stage.close()
+
+    assert dict(made.failures) == {}
+    assert made.arrays("image")[0].shape == (20 * stage.native, 20 * stage.native, 3)
+
+
 def test_other_pipelines_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text('{"_class_name": "DDPMPipeline"}')
     stage = Diffusers()

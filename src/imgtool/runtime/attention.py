@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import BadParams, near
 from imgtool.runtime.device import first_line
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import torch
 
 BACKENDS = ("auto", "xformers", "sdpa")
+PLAIN = frozenset({"AttnProcessor", "AttnProcessor2_0", "JointAttnProcessor2_0"})
+"""Attention of diffusers that its own switch to xformers leaves the same. It takes linear, rotary
+and other attention for plain one, and computes something else without a word."""
 log = logging.getLogger("imgtool.runtime")
 
 
@@ -57,6 +60,17 @@ def choose(setting: str, device: str) -> str:
         raise BadParams(f"xformers does not run on {device}: {reason}", "Use --attention auto")
     log.debug("attention: sdpa, because %s", reason)
     return "sdpa"
+
+
+def is_plain(pipe: Any) -> bool:
+    """Whether all attention of a pipeline of diffusers is such that xformers computes the same."""
+    return all(
+        type(module.processor).__name__ in PLAIN
+        for net in pipe.components.values()
+        if hasattr(net, "modules")
+        for module in net.modules()
+        if hasattr(module, "processor")
+    )
 
 
 def attention(

@@ -114,6 +114,13 @@ class Runtime:
 
         return choose(self.attention, str(self.torch_device))
 
+    def choose_attention(self, pipe: Any) -> None:
+        """Have a pipeline of diffusers attend by xformers, where that runs and changes nothing."""
+        from imgtool.runtime.attention import is_plain
+
+        if self.attention_backend == "xformers" and is_plain(pipe):
+            pipe.enable_xformers_memory_efficient_attention()
+
     def rows_at_once(self, rows: int) -> int:
         """Rows to compute at once out of `rows`; one when deterministic."""
         if self.deterministic:

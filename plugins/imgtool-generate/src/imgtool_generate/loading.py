@@ -230,6 +230,11 @@ def _add_loras(pipe: Any, loras: Sequence[tuple[Path, float]]) -> None:
                 str(folder), weight_name=file, adapter_name=name, use_safetensors=True,
                 local_files_only=True,
             )  # fmt: skip
+        if not any(name in found for found in pipe.get_list_adapters().values()):
+            raise ModelUnusable(
+                f"{str(path)!r} is of another family: it has no weights for {type(pipe).__name__}",
+                "Name a LoRA that was made for this model",
+            )
     pipe.set_adapters(names, [weight for _, weight in loras])
 
 
@@ -246,8 +251,7 @@ def _take_sparse_kernels(pipe: Any, ref: str) -> None:
 
 def _place(pipe: Any, offload: str, runtime: Runtime) -> None:
     pipe.set_progress_bar_config(disable=True)
-    if runtime.attention_backend == "xformers":
-        pipe.enable_xformers_memory_efficient_attention()
+    runtime.choose_attention(pipe)
     if offload == "none" or runtime.torch_device.type == "cpu":
         pipe.to(runtime.torch_device)
     elif offload == "model":

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("imgtool.generate")
 
+PADS_TO_LONGEST = ("CogView4",)
+
 
 @dataclass
 class Sampler:
@@ -122,8 +124,11 @@ class Sampler:
     def _groups(self, rows: Sequence[Row]) -> list[list[int]]:
         """Positions of rows that can be computed together without one changing another.
 
-        SDXL takes an absent negative prompt for zeros, an empty one beside others for text.
+        SDXL takes an absent negative prompt for zeros, an empty one beside others for text; some
+        pipelines pad prompts to the longest, and attend to what they pad with.
         """
+        if type(self.pipe).__name__.startswith(PADS_TO_LONGEST):
+            return [[at] for at in range(len(rows))]
         groups: dict[object, list[int]] = {}
         for at, row in enumerate(rows):
             given: Any = [row.values.get(n) for n in ("prompt_embeds", "pooled_prompt_embeds")]

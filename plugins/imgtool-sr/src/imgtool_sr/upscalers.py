@@ -82,8 +82,6 @@ class Upscaler:
         generators : one a tile, for all other noise.
         settings : arguments of the pipeline; those that it does not take, and None, are left out.
         """
-        import torch
-
         given = {
             name: [value] * len(pixels) if isinstance(value, str) else value
             for name, value in settings.items()
@@ -92,14 +90,14 @@ class Upscaler:
         if noise is not None:
             given["latents"] = noise.to(self.pipe.device, self.pipe.unet.dtype)
         is_text_free = "prompt" not in self._accepted
-        made = self.pipe(
+        made: torch.Tensor = self.pipe(
             # Pipelines with an image processor take 0..1; the other is given what it makes of them.
             image=pixels * 2 - 1 if is_text_free else pixels,
             generator=list(generators),
-            output_type="np",
+            output_type="pt",
             **given,
         ).images
-        return torch.from_numpy(made).permute(0, 3, 1, 2)
+        return made.float().cpu()
 
 
 def load_upscaler(folder: Path, runtime: Runtime) -> Upscaler:
@@ -123,8 +121,7 @@ def load_upscaler(folder: Path, runtime: Runtime) -> Upscaler:
             trust_remote_code=False,
         )  # fmt: skip
     pipe.set_progress_bar_config(disable=True)
-    if runtime.attention_backend == "xformers":
-        pipe.enable_xformers_memory_efficient_attention()
+    runtime.choose_attention(pipe)
     return _measured(pipe.to(runtime.torch_device), SCALES[name])
 
 
