@@ -23,6 +23,7 @@ from imgtool.stream import (
     row_lines,
 )
 
+FIRST, SECOND = f"000000-{'a' * 16}", f"000001-{'b' * 16}"
 HEADER = Header("/tmp/s.zarr", "demo", "draw-1", ("prompt", "image"))
 
 
@@ -48,10 +49,10 @@ def test_header_and_batches_come_back_in_order() -> None:
     first = Batch(("0", "1"), {"prompt": ["a", "b"]})
     second = Batch(("2",), {"prompt": ["c"]}, number=1)
 
-    reader = reader_of(written([("000000-a", first), ("000001-b", second)]))
+    reader = reader_of(written([(FIRST, first), (SECOND, second)]))
 
     assert reader.header == HEADER
-    assert list(reader.batches()) == ["000000-a", "000001-b"]
+    assert list(reader.batches()) == [FIRST, SECOND]
     assert reader.trailer is not None
     assert reader.trailer.rows == 3
     reader.check_whole()
@@ -60,7 +61,7 @@ def test_header_and_batches_come_back_in_order() -> None:
 @pytest.mark.parametrize("kept", [1, 2, 3, 4])
 def test_a_stream_without_trailer_was_cut_after_its_whole_batches(kept: int) -> None:
     batch = Batch(("0",), {"prompt": ["a"]})
-    lines = written([("000000-a", batch), ("000001-b", batch)])[:kept]
+    lines = written([(FIRST, batch), (SECOND, batch)])[:kept]
 
     reader = reader_of(lines)
     names = list(reader.batches())
@@ -71,19 +72,40 @@ def test_a_stream_without_trailer_was_cut_after_its_whole_batches(kept: int) -> 
 
 
 def test_a_line_torn_in_the_middle_is_a_cut() -> None:
-    lines = written([("000000-a", Batch(("0",), {"prompt": ["a"]}))])
+    lines = written([(FIRST, Batch(("0",), {"prompt": ["a"]}))])
     lines[-1] = lines[-1][:5]
 
     reader = reader_of(lines)
 
-    assert list(reader.batches()) == ["000000-a"]
+    assert list(reader.batches()) == [FIRST]
+    assert reader.cut
+
+
+def test_fields_of_rows_may_have_the_names_of_the_streams_own_lines() -> None:
+    batch = Batch(("0",), {"prompt": ["a"], "batch": ["../x"], "end": [{"rows": 0}]})
+
+    reader = reader_of(written([(FIRST, batch), (SECOND, batch)]))
+
+    assert list(reader.batches()) == [FIRST, SECOND]
+    assert reader.trailer is not None
+    assert reader.trailer.rows == 2
+
+
+@pytest.mark.parametrize("name", ["", "../../other/000000-aaaaaaaaaaaaaaaa", "000000-a", 7, None])
+def test_a_batch_line_that_names_no_batch_is_a_cut(name: object) -> None:
+    lines = written([(FIRST, Batch(("0",), {"prompt": ["a"]}))])
+    lines[-1:] = [json.dumps({"batch": name, "rows": 1, "failed": 0}), *lines[-1:]]
+
+    reader = reader_of(lines)
+
+    assert list(reader.batches()) == [FIRST]
     assert reader.cut
 
 
 def test_failed_rows_say_why() -> None:
     batch = Batch((), {}, failures={"7": Failure("draw", "RowError", "too dark")})
 
-    (line,) = row_lines("draw-1", "000000-a", batch)
+    (line,) = row_lines("draw-1", FIRST, batch)
 
     assert line["id"] == "7"
     assert line["failure"] == {"stage": "draw", "code": "RowError", "reason": "too dark"}
@@ -113,7 +135,7 @@ def test_ordinary_text_and_json_rows_are_no_stream() -> None:
 def test_every_row_is_one_line_of_strict_json(prompt: str, value: object) -> None:
     batch = Batch(("0",), {"prompt": [prompt], "score.x": [value]})
 
-    lines = written([("000000-a", batch)])
+    lines = written([(FIRST, batch)])
 
     assert len(lines) == 4
     row = json.loads(lines[1], parse_constant=lambda name: pytest.fail(name))

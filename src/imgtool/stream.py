@@ -26,6 +26,8 @@ ROW_SCHEMA = "imgtool.row/1"
 # What a terminal obeys, what other programs take for a line's end, and what UTF-8 cannot hold.
 UNPRINTABLE = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+BATCH_NAME = re.compile(r"[0-9]{6,}-[0-9a-f]{16}")
+
 Line: TypeAlias = dict[str, object]
 
 
@@ -175,13 +177,20 @@ class StreamReader:
     cut: bool = False
 
     def batches(self) -> Iterator[str]:
-        """Names of committed batches; blocks until the next one. Ends at trailer or cut."""
+        """Names of committed batches; blocks until the next one. Ends at trailer or cut.
+
+        A damaged line is a cut, and so is a batch line with what could be no batch's name.
+        """
         for number, text in enumerate(self.lines, start=2):
             try:
                 line = _parse(text, number)
             except InputUnreadable:
                 break
+            if "schema" in line:  # a row: its fields may have any names
+                continue
             if "batch" in line:
+                if not BATCH_NAME.fullmatch(str(line["batch"])):
+                    break
                 yield str(line["batch"])
             elif isinstance(end := line.get("end"), dict):
                 self.trailer = Trailer(int(end.get("rows", 0)), int(end.get("failed", 0)))

@@ -51,6 +51,19 @@ def test_a_stream_has_header_rows_batches_and_trailer(imgtool: Imgtool) -> None:
     assert lines[-1] == {"end": {"rows": 3, "failed": 0}}
 
 
+def test_columns_named_as_the_streams_own_words_go_through_a_pipe(imgtool: Imgtool) -> None:
+    rows = [{"prompt": text, "batch": "spring", "end": {"rows": 0}} for text in "ab"]
+    first = imgtool("upper", "-", stdin="".join(json.dumps(row) + "\n" for row in rows))
+
+    second = imgtool("upper", "--json", stdin=first.out)
+
+    assert (first.status, second.status) == (0, 0)
+    found = [json.loads(line) for line in second.lines]
+    assert [(row["prompt"], row["batch"], row["end"]) for row in found] == [
+        ("A", "spring", {"rows": 0}), ("B", "spring", {"rows": 0}),
+    ]  # fmt: skip
+
+
 def test_rows_appear_while_the_command_still_runs(world: Path) -> None:
     process = start("upper", "a", "b", "--batch", "1", "--pause-s", "0.3")
     assert process.stdout is not None
