@@ -180,6 +180,20 @@ def test_other_sizes_come_by_passes_and_resampling(checkpoint: str) -> None:
     assert made["sr"][0]["passes"] == 2  # type: ignore[index,call-overload]
 
 
+@pytest.mark.parametrize("size", ["25x21", "40x12", "13x40", "48x40"])
+def test_nothing_on_the_way_is_larger_than_the_result_by_a_pixel_of_the_net(
+    checkpoint: str, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    stage = opened(Spandrel(), SpandrelParams(model=checkpoint, size=size, tile=64, overlap=0))
+    once, made = stage._once, []
+    monkeypatch.setattr(stage, "_once", lambda *given: made.append(once(*given)) or made[-1])
+    result = stage.process(batch(picture(10, 12))).arrays("image")[0]
+
+    assert len(made) == 2
+    for side in (0, 1):
+        assert made[-1].shape[side] < result.shape[side] + 2
+
+
 def test_progress_is_told_over_rows_and_tiles(spandrel: Spandrel) -> None:
     told: list[tuple[int, int]] = []
     spandrel.runtime.watch(lambda done, total: told.append((done, total)))

@@ -85,11 +85,17 @@ class Tiled(Enlarging[P]):
         ValueError : the net gives NaN.
         OutOfMemory : the smallest tile does not fit.
         """
-        from imgtool_sr.finishing import finished
+        from imgtool_sr.finishing import finished, resized
 
         picture = self.begun(source, size)
         runs = passes((picture.shape[1], picture.shape[0]), size, self.net_scale)
         for run in range(runs):
+            if run:
+                # No larger than the last run needs: what it makes must fit where the result does.
+                width, height = (-(-side // self.net_scale) for side in size)
+                picture = resized(
+                    picture, (min(picture.shape[1], width), min(picture.shape[0], height))
+                )
             picture = self._once(picture, row, (run, runs))
         facts = {"native": self.net_scale, "passes": runs, "colour_fix": self.params.colour_fix}
         return finished(picture, source, size, self.params.colour_fix), {**facts, **self.about()}
