@@ -32,8 +32,7 @@ class Lineage:
 
     def recipe(self, instance: str, name: str, row_id: str) -> dict[str, Any]:
         """Stages and source row of a row of the batch `instance/name`."""
-        rows = self._sources(instance, name)
-        source = next((r for r in rows if _descends(row_id, str(r["id"]))), {"id": row_id})
+        source = self._sources(instance, name).get(row_id, {"id": row_id})
         return {
             "format": FORMAT,
             "imgtool": __version__,
@@ -63,17 +62,19 @@ class Lineage:
             instance = about["upstream"]
         return tuple(reversed(stages))
 
-    def _read_source(self, instance: str, name: str) -> tuple[dict[str, Any], ...]:
-        while upstream := self.store.upstream(instance, name):
-            instance, name = upstream
+    def _read_source(self, instance: str, name: str) -> dict[str, dict[str, Any]]:
+        """Row ids of a batch to the source rows that they came from."""
         batch = self.store.read(instance, name, ())
+        origin_of = {row_id: row_id for row_id in batch.ids}
+        while upstream := self.store.upstream(instance, name):
+            parent_of = dict(zip(batch.ids, batch.parents, strict=True))
+            origin_of = {row_id: parent_of[at] for row_id, at in origin_of.items()}
+            instance, name = upstream
+            batch = self.store.read(instance, name, ())
         arrays = self.store.made_in(instance, name)
         extra = {"arrays": arrays} if arrays else {}
-        return tuple({"id": row.id, **row.values, **extra} for row in batch)
-
-
-def _descends(row_id: str, source_id: str) -> bool:
-    return row_id == source_id or row_id.startswith(f"{source_id}.")
+        sources = {row.id: {"id": row.id, **row.values, **extra} for row in batch}
+        return {row_id: sources[origin] for row_id, origin in origin_of.items()}
 
 
 def checked_recipe(record: Mapping[str, Any], where: str) -> dict[str, Any]:

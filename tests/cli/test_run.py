@@ -203,6 +203,28 @@ def test_a_picture_is_made_again_from_its_recipe(imgtool: Imgtool, world: Path) 
     assert (world / "again.png").read_bytes() == picture.read_bytes()
 
 
+def test_a_picture_carries_its_own_source_row_among_rows_with_ids_alike(
+    imgtool: Imgtool, world: Path
+) -> None:
+    from imgtool.pictures.metadata import read_metadata
+
+    rows = [{"id": "v1", "prompt": "a cat"}, {"id": "v1.2", "prompt": "a dog"}]
+    (world / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    imgtool("draw", "p.jsonl", "-o", "one/")
+    imgtool("draw", "p.jsonl", "-n", "3", "-o", "three/")
+
+    found = {
+        str(path.relative_to(world)): read_metadata(path)["record"]["recipe"]["source"]["prompt"]
+        for path in world.glob("*/*.png")
+    }
+    assert found == {
+        **{"one/v1.png": "a cat", "one/v1.2.png": "a dog"},
+        **{f"three/v1.{n}.png": "a cat" for n in range(3)},
+        **{f"three/v1.2.{n}.png": "a dog" for n in range(3)},
+    }
+
+
 def test_a_picture_without_recipe_says_so(imgtool: Imgtool) -> None:
     imgtool("draw", "a", "-o", "a.png", "--metadata", "public")
 
