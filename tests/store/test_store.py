@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,12 @@ from imgtool.errors import StorageFull, StoreDamaged, StoreNotFound, StoreReadOn
 from imgtool.store import Store
 from imgtool.store.atomic import MARK, committed_folder, write_file
 from imgtool.store.gc import collect
-from imgtool.store.keys import batch_name, instance_key, source_batch_name
+from imgtool.store.keys import (
+    barrier_batch_names,
+    batch_name,
+    instance_key,
+    source_batch_name,
+)
 from imgtool.store.pack import pack
 from imgtool.store.verify import verify
 
@@ -188,6 +194,24 @@ def test_cut_chunk_is_never_read_as_zeros(tmp_path: Path) -> None:
     next((store.path / DRAW / second).rglob("c/0/0/0/0")).unlink()
     with pytest.raises(StoreDamaged, match="missing or cut"):
         store.read(DRAW, second, ("image",))
+
+
+def test_names_of_a_barriers_batches_are_those_of_every_store_so_far() -> None:
+    above = [f"{number:06d}-{number * 7919:016x}" for number in range(3)]
+
+    assert barrier_batch_names("select-0123456789abcdef", above) == [
+        "000000-d0b0af20982887c7", "000001-08aa3aaeda927e1d", "000002-e6c6240d12c877ab",
+    ]  # fmt: skip
+
+
+def test_names_of_a_hundred_thousand_batches_of_a_barrier_are_quick() -> None:
+    above = [f"{number:06d}-{number:016x}" for number in range(100_000)]
+
+    started = time.process_time()
+    names = barrier_batch_names("select-0123456789abcdef", above)
+
+    assert len(set(names)) == len(above)
+    assert time.process_time() - started < 10  # hashed anew for each batch: minutes
 
 
 def test_gc_keeps_what_runs_reach(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from imgtool.params import cheap_check
 from imgtool.pipeline import StageUse
 from imgtool.pipeline_model import SOURCE
 from imgtool.stages import Scope
-from imgtool.store.keys import barrier_batch_name, batch_name, instance_key
+from imgtool.store.keys import barrier_batch_names, batch_name, instance_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -57,10 +57,7 @@ class Instance:
     def output_names(self, upstream_names: Sequence[str]) -> list[str]:
         """Names of its batches, one for each batch of its upstream."""
         if self.is_barrier:
-            return [
-                barrier_batch_name(i, self.key, upstream_names, name)
-                for i, name in enumerate(upstream_names)
-            ]
+            return barrier_batch_names(self.key, upstream_names)
         return [self.output_name(name) for name in upstream_names]
 
     def output_name(self, upstream_name: str) -> str:

@@ -23,10 +23,14 @@ def canonical(value: object) -> bytes:
 
 def _digest(*parts: bytes, size: int = 8) -> str:
     total = hashlib.blake2b(digest_size=size)
+    _update(total, *parts)
+    return total.hexdigest()
+
+
+def _update(total: hashlib.blake2b, *parts: bytes) -> None:
     for part in parts:
         total.update(len(part).to_bytes(8, "big"))
         total.update(part)
-    return total.hexdigest()
 
 
 def instance_key(
@@ -46,9 +50,16 @@ def batch_name(number: int, key: str, upstream_name: str) -> str:
     return _numbered(number, key.encode(), upstream_name.encode())
 
 
-def barrier_batch_name(number: int, key: str, every_name: Sequence[str], upstream_name: str) -> str:
-    """Name of a barrier's batch: it depends on every batch of its upstream."""
-    return _numbered(number, key.encode(), "\n".join(every_name).encode(), upstream_name.encode())
+def barrier_batch_names(key: str, upstream_names: Sequence[str]) -> list[str]:
+    """Names of a barrier's batches, in order: each depends on every batch of its upstream."""
+    shared = hashlib.blake2b(digest_size=8)
+    _update(shared, key.encode(), "\n".join(upstream_names).encode())
+    names = []
+    for number, upstream_name in enumerate(upstream_names):
+        total = shared.copy()
+        _update(total, upstream_name.encode())
+        names.append(f"{number:06d}-{total.hexdigest()}")
+    return names
 
 
 def source_batch_name(number: int, key: str, batch: Batch) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imgtool.errors import StoreDamaged, StoreTooNew
 from imgtool.store import arrays, layout
 from imgtool.store.atomic import write_file
-from imgtool.store.keys import barrier_batch_name, batch_name, source_batch_name
+from imgtool.store.keys import barrier_batch_names, batch_name, source_batch_name
 from imgtool.store.store import ROOT, RUNS, Store, looks_like_store
 
 if TYPE_CHECKING:
@@ -201,11 +201,7 @@ def reachable(store: Store, record: Mapping[str, Any]) -> dict[str, set[str]]:
     for stage in record["stages"]:
         above = names.get(stage["upstream"], [])
         if stage.get("barrier"):
-            above = sorted(above)
-            names[stage["instance"]] = [
-                barrier_batch_name(at, stage["instance"], above, name)
-                for at, name in enumerate(above)
-            ]
+            names[stage["instance"]] = barrier_batch_names(stage["instance"], sorted(above))
         else:
             names[stage["instance"]] = [
                 batch_name(int(name.split("-", 1)[0]), stage["instance"], name) for name in above
