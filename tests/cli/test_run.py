@@ -151,6 +151,7 @@ def test_a_wrong_pipeline_names_file_line_and_near_match(imgtool: Imgtool) -> No
         (["run", "toy", "x", "--set", "drw.n=1"], "did you mean 'draw'"),
         (["run", "toy", "x", "--set", "draw.n"], "LABEL.KEY=VALUE"),
         (["run", "toy", "x", "--sweep", "draw.size=2,x"], "whole number"),
+        (["run", "toy", "x", "--seed", "1", "--sweep", "seed=1,2"], "exclude each other"),
         (["run", "other.toml:toy", "x"], "other.toml"),
     ],
 )
@@ -170,6 +171,25 @@ def test_every_variant_of_a_sweep_gets_the_rows_of_stdin(imgtool: Imgtool) -> No
         assert [json.loads(line)["prompt"] for line in imgtool(*sweep, stdin=given).lines] == [
             "A", "B", "A", "B",
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [("a cat",), ("-",), ()])
+@pytest.mark.usefixtures("pipelines")
+def test_a_swept_seed_is_the_seed_of_its_variant(imgtool: Imgtool, given: tuple[str, ...]) -> None:
+    def seeds(*options: str) -> list[int]:
+        answer = imgtool("run", "toy", *given, *options, "--json", stdin="a cat\n")
+        return [json.loads(line)["seed"] for line in answer.lines]
+
+    assert seeds("--sweep", "seed=1,2") == seeds("--seed", "1") + seeds("--seed", "2")
+    assert len({*seeds("--sweep", "seed=1,2")}) == 2
+
+
+def test_a_swept_key_of_the_pipeline_holds_for_its_variant(imgtool: Imgtool, world: Path) -> None:
+    (world / "pipelines.toml").write_text('[plain]\n[[plain.stage]]\nuse = "draw"\n')
+    command = ("run", "plain", "please fail", "fine", "--json")
+
+    assert imgtool(*command, "--sweep", "on_error=skip,pass").status == 1
+    assert imgtool(*command, "--sweep", "on_error=skip,stop").status == 3
 
 
 @pytest.mark.usefixtures("pipelines")

@@ -9,7 +9,6 @@ imgtool run portrait prompts.txt --sweep generate.guidance=1,4,7 --store sweep.z
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def _run(ctx: click.Context, /, **values: object) -> int:
     from imgtool.cli.loaded import load_registry
-    from imgtool.cli.sources import open_source, repeatable
+    from imgtool.cli.sources import lines_of_stdin, open_source, takes_stdin
 
     registry = load_registry(ctx)
     inputs, recipe = values["inputs"], values["recipe"]
@@ -42,14 +41,14 @@ def _run(ctx: click.Context, /, **values: object) -> int:
     if not inputs:
         raise UsageError("no pipeline given", "imgtool pipeline list shows those at hand")
     variants = _variants(str(inputs[0]), values, registry)
-    options = with_defaults(values, variants[0].pipeline)
+    words, texts = inputs[1:], ctx.meta["texts"]
     # Every variant goes through its rows anew: files are read again, stdin cannot be.
-    opened = partial(open_source, inputs[1:], ctx.meta["texts"], {}, options)
-    is_stdin = len(variants) > 1 and inputs[1:] in ((), ("-",))
-    kept = repeatable(opened()) if is_stdin else None
+    is_kept = len(variants) > 1 and takes_stdin(words, texts)
+    stdin = list(lines_of_stdin()) if is_kept else None
     status = Status.DONE
     for variant in variants:
-        source = kept or opened()
+        options = with_defaults(values, variant.pipeline)
+        source = open_source(words, texts, {}, options, stdin)
         status = max(status, Status(run_variant(ctx, variant, source, options)))
     return status
 
@@ -99,10 +98,14 @@ def run_variant(ctx: click.Context, variant: Variant, source: Source, options: R
 
 def with_defaults(values: Mapping[str, object], pipeline: Pipeline) -> RunOptions:
     """The command line's options, and the pipeline's own where the command line says nothing."""
-    given = {
+    return RunOptions.taken_from({**pipeline.defaults, **given_options(values)})
+
+
+def given_options(values: Mapping[str, object]) -> dict[str, object]:
+    """Those that the command line gives."""
+    return {
         name: value for name, value in values.items() if value is not None and value is not False
     }
-    return RunOptions.taken_from({**pipeline.defaults, **given})
 
 
 def apart(pattern: str, suffix: str) -> str:
@@ -128,6 +131,9 @@ def _variants(ref: str, values: dict[str, object], registry: Registry) -> list[V
     if not sweeps:
         return [Variant(pipeline, changed)]
     choices = {key: value.split(",") for key, value in (_pair(t, "--sweep") for t in sweeps)}
+    for key in choices.keys() & given_options(values).keys():
+        flag = key.replace("_", "-")
+        raise UsageError(f"--{flag} and --sweep {key} exclude each other", "Leave one out")
     found = sweep(pipeline, choices, registry)
     return [Variant(varied, changed, value, apart=len(found) > 1) for value, varied in found]
 

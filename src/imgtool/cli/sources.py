@@ -6,7 +6,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +60,26 @@ class Source:
             self.reader.check_whole()
 
 
+def takes_stdin(inputs: tuple[str, ...], texts: tuple[str, ...]) -> bool:
+    """Whether rows come from stdin where no field is bound.
+
+    Raises
+    ------
+    UsageError : another input stands beside `-`.
+    """
+    if "-" not in inputs[: len(inputs) - len(texts)]:
+        return not inputs
+    if len(inputs) > 1:
+        raise UsageError("'-' reads all rows from stdin; give no other input beside it")
+    return True
+
+
 def open_source(
-    inputs: tuple[str, ...], texts: tuple[str, ...], bound: Mapping[str, str], options: RunOptions
+    inputs: tuple[str, ...],
+    texts: tuple[str, ...],
+    bound: Mapping[str, str],
+    options: RunOptions,
+    stdin: Iterable[str] | None = None,
 ) -> Source:
     """Rows that a command's arguments name.
 
@@ -69,6 +87,7 @@ def open_source(
     ----------
     inputs : positional arguments, those behind `--` (`texts`) last.
     bound : field name to the file or value given by `--FIELD`.
+    stdin : the lines of stdin, where it has been read.
 
     Raises
     ------
@@ -78,10 +97,8 @@ def open_source(
     from imgtool.cli.prerequisites import input_files
 
     words = inputs[: len(inputs) - len(texts)]
-    if "-" in words or (not inputs and not bound):
-        if len(inputs) > 1:
-            raise UsageError("'-' reads all rows from stdin; give no other input beside it")
-        return _from_stdin(bound, options)
+    if takes_stdin(inputs, texts) and (inputs or not bound):
+        return _from_stdin(lines_of_stdin() if stdin is None else iter(stdin), bound, options)
     if len(words) == 1 and not texts and reading.is_store(words[0]):
         source = of_store(Path(words[0]))
         if options.store is None or options.store.absolute() == Path(words[0]).absolute():
@@ -93,14 +110,6 @@ def open_source(
     _note_files_taken_as_prompts(words)
     what = (words, texts, sorted(bound.items()))
     return _from_rows(rows, what, input_files(words, bound))
-
-
-def repeatable(source: Source) -> Source:
-    """The same rows, for several runs: stdin can be read only once."""
-    rows = source.rows
-    if isinstance(rows, StreamSource):
-        return replace(source, rows=replace(rows, batches=tuple(rows.batches)))
-    return replace(source, rows=list(rows))
 
 
 def _note_files_taken_as_prompts(words: tuple[str, ...]) -> None:
@@ -127,11 +136,10 @@ def _from_rows(rows: Rows, what: tuple[object, ...], files: tuple[Path, ...] = (
     return Source(itertools.chain([first], iterator), names, what, files=files)
 
 
-def _from_stdin(bound: Mapping[str, str], options: RunOptions) -> Source:
+def _from_stdin(lines: Iterator[str], bound: Mapping[str, str], options: RunOptions) -> Source:
     from imgtool import inputs as reading
     from imgtool.cli.prerequisites import input_files
 
-    lines = _lines_of_stdin()
     first = next(lines, "")
     files = input_files((), bound)
     if not is_stream(first):
@@ -174,14 +182,20 @@ def stream_on_stdin() -> StreamReader:
     ------
     InputUnreadable : stdin is something else.
     """
-    lines = _lines_of_stdin()
+    lines = lines_of_stdin()
     first = next(lines, "")
     if not is_stream(first):
         raise InputUnreadable("stdin is no imgtool stream", "Pipe an imgtool command into this one")
     return StreamReader(lines, read_header(first))
 
 
-def _lines_of_stdin() -> Iterator[str]:
+def lines_of_stdin() -> Iterator[str]:
+    """Lines of stdin as they come.
+
+    Raises
+    ------
+    InputEmpty : it is a terminal, or closed.
+    """
     from imgtool.inputs import decoded_lines
 
     if sys.stdin is None or sys.stdin.isatty():
