@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from imgtool.errors import StoreDamaged, UsageError
 from imgtool.paths import cache_dir
 from imgtool.store.locks import alone, shared
+from imgtool.store.store import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def size_limit() -> int:
 @contextmanager
 def in_use(store: Path) -> Iterator[None]:
     """While it is held, nothing is evicted. For another store it does nothing."""
-    with shared(_beside(store)) if store == unnamed_store() else nullcontext():
+    with shared(beside(store)) if store == unnamed_store() else nullcontext():
         yield
 
 
@@ -72,10 +73,10 @@ def evict(limit: int | None = None, *, now: bool = False) -> list[str]:
     names of the runs that went.
     """
     path = unnamed_store()
-    checked = _beside(path) / "checked"
+    checked = beside(path) / "checked"
     if not path.exists() or not (now or _is_older(checked, CHECK_EVERY_S)):
         return []
-    with alone(_beside(path)) as is_free:
+    with alone(beside(path)) as is_free:
         if not is_free:
             return []
         checked.touch()
@@ -127,7 +128,3 @@ def _is_older(path: Path, seconds: float) -> bool:
         return time.time() - path.stat().st_mtime > seconds
     except FileNotFoundError:
         return True
-
-
-def _beside(store: Path) -> Path:
-    return store.with_name(store.name + ".d")

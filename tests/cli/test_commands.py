@@ -237,6 +237,20 @@ def test_store_verify_names_what_is_bad_and_the_next_run_redoes_it(
     assert (again.out, clean.status) == (run.out, 0)
 
 
+@pytest.mark.parametrize(("folder", "named"), [("s.zarr", "."), ("s.zarr/runs", "..")])
+def test_a_store_may_be_named_from_inside(
+    imgtool: Imgtool, world: Path, monkeypatch: pytest.MonkeyPatch, folder: str, named: str
+) -> None:
+    imgtool("draw", "a", "--store", "s.zarr")
+    monkeypatch.chdir(world / folder)
+
+    drawn = imgtool("draw", "b", "--store", named)
+    verified = imgtool("store", "verify", named)
+
+    assert (drawn.status, verified.status) == (0, 0), drawn.err + verified.err
+    assert sorted(path.name for path in world.iterdir()) == ["s.zarr", "s.zarr.d"]
+
+
 def test_store_gc_removes_what_no_run_reaches(imgtool: Imgtool, world: Path) -> None:
     for size in ("4", "8"):
         imgtool("draw", "a", "--size", size, "--store", "s.zarr", "--name", "demo")

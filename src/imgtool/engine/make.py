@@ -25,6 +25,7 @@ from imgtool.store.atomic import (
     write_synced,
 )
 from imgtool.store.keys import instance_key
+from imgtool.store.store import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +70,7 @@ def derive(
         spec = registry.spec("maker", use.use)
         params = cheap_check(spec, given)
         key = derivation_key(spec, params, written, runtime)
-        folder = store.with_name(f"{store.name}.d") / "models" / key
+        folder = beside(store) / "models" / key
         found.append(Derived(use.name, spec.id, params, key, folder))
         yield found[-1]
 

@@ -45,7 +45,7 @@ class Store:
 
     def __init__(self, path: Path, mode: str) -> None:
         self.path, self.mode = path, mode
-        self.beside = path.with_name(path.name + ".d")
+        self.beside = beside(path)
 
     @classmethod
     def open(cls, path: Path, mode: str = "r") -> Store:
@@ -325,6 +325,12 @@ class Store:
         instances = (self.path / name for name in self.instances())
         for folder in (self.path, runs, *runs.glob("*"), *instances, *beside):
             remove_leftovers(folder)
+
+
+def beside(store: Path) -> Path:
+    """The folder `s.zarr.d` beside a store `s.zarr`, which may be named as `.` or `..` too."""
+    named = store.resolve() if store.name in ("", "..") else store
+    return named.with_name(f"{named.name}.d")
 
 
 def looks_like_store(path: Path) -> bool:
