@@ -114,6 +114,20 @@ def test_a_sweep_writes_each_variant_apart(imgtool: Imgtool, world: Path) -> Non
     assert [path.rpartition("/")[0] for path in found] == ["out/size=2", "out/size=4"]
 
 
+@pytest.mark.usefixtures("pipelines")
+def test_a_sweep_writes_no_stream(imgtool: Imgtool, world: Path) -> None:
+    command = ["run", "toy", "a", "--sweep", "draw.size=2,4"]
+
+    refused = imgtool(*command)
+    assert (refused.status, refused.out) == (2, "")
+    assert "cannot go through a pipe" in refused.err
+    assert "--json or --store" in refused.err
+    for kept in (["-o", "out/"], ["--store", "s.zarr"], ["--name", "both"]):
+        answer = imgtool(*command, *kept)
+        assert (answer.status, answer.out) == (0, ""), answer.err
+    assert imgtool("run", "toy", "a", "--sweep", "draw.size=2").lines
+
+
 @pytest.mark.parametrize("arguments", [["--json"], []])
 @pytest.mark.usefixtures("pipelines")
 def test_a_plan_says_what_would_run_and_runs_nothing(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgtool.cli.options import RunOptions, TextCommand, inputs_argument, run_options
+from imgtool.cli.output import Output
 from imgtool.errors import Status, UsageError
 
 if TYPE_CHECKING:
@@ -42,9 +43,11 @@ def _run(ctx: click.Context, /, **values: object) -> int:
         raise UsageError("no pipeline given", "imgtool pipeline list shows those at hand")
     variants = _variants(str(inputs[0]), values, registry)
     words, texts = inputs[1:], ctx.meta["texts"]
-    # Every variant goes through its rows anew: files are read again, stdin cannot be.
-    is_kept = len(variants) > 1 and takes_stdin(words, texts)
-    stdin = list(lines_of_stdin()) if is_kept else None
+    stdin = None
+    if len(variants) > 1:
+        _refuse_streams(RunOptions.taken_from(values))
+        # Every variant goes through its rows anew: files are read again, stdin cannot be.
+        stdin = list(lines_of_stdin()) if takes_stdin(words, texts) else None
     status = Status.DONE
     for variant in variants:
         options = with_defaults(values, variant.pipeline)
@@ -91,9 +94,25 @@ def run_variant(ctx: click.Context, variant: Variant, source: Source, options: R
         pipeline.makers,
         attributes={"pipeline": pipeline.as_json()},
         exact_name=options.store is not None,
+        is_end=variant.apart,
         files=() if pipeline.path is None else (pipeline.path,),
     )
     return perform(ctx, job, options)
+
+
+def _refuse_streams(options: RunOptions) -> None:
+    """Refuse a sweep that leaves its results to a reader of streams, who reads one alone.
+
+    Raises
+    ------
+    UsageError : the results of the variants go nowhere else.
+    """
+    is_kept = options.output or options.sheet or options.store or options.name or options.plan
+    if Output.of(options).mode == "stream" and not is_kept:
+        raise UsageError(
+            "the variants of a sweep cannot go through a pipe as streams",
+            "Say where results go: -o 'out/{id}.png', --json or --store STORE",
+        )
 
 
 def with_defaults(values: Mapping[str, object], pipeline: Pipeline) -> RunOptions:
