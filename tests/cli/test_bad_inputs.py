@@ -32,11 +32,15 @@ def text(name: str, content: str | bytes) -> Callable[[Path], None]:
     return lambda folder: void((folder / name).write_bytes(data))
 
 
-def truncated_picture(folder: Path) -> None:
+def picture(folder: Path) -> None:
     from PIL import Image
 
-    Image.new("RGB", (64, 64), "red").save(folder / "cut.png")
-    whole = (folder / "cut.png").read_bytes()
+    Image.new("RGB", (64, 64), "red").save(folder / "red.png")
+
+
+def truncated_picture(folder: Path) -> None:
+    picture(folder)
+    whole = (folder / "red.png").read_bytes()
     (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
 
 
@@ -128,6 +132,9 @@ CASES = {
     "output pattern of one name for all": Case(
         nothing, ("draw.toy", "a", "b", "-o", "same.png"), 2, "same.png"
     ),
+    "output pattern in a form of whole numbers": Case(
+        picture, ("score.red", "red.png", "-o", "{score.red:03d}.png"), 2, "{score.red:03d}"
+    ),
     "store of a newer format": Case(
         store_of_next_year, ("draw.toy", "a", "--store", "s.zarr"), 2, "newer"
     ),
@@ -176,6 +183,15 @@ def test_a_prompt_of_ten_thousand_characters_is_drawn(imgtool: Imgtool, world: P
     (world / "p.txt").write_text("x" * 10_000 + "\n")
     answer = imgtool("draw.toy", "p.txt", "-o", "out/{id}.png", "--json")
     assert (answer.status, (world / "out" / "0.png").exists()) == (0, True)
+
+
+def test_a_column_of_words_named_as_a_setting_is_kept(imgtool: Imgtool, world: Path) -> None:
+    (world / "p.csv").write_text("prompt,guidance,steps\na cube,high,many\n")
+
+    answer = imgtool("draw.toy", "p.csv", "-o", "out/{id}.png", "--json")
+
+    assert (answer.status, (world / "out" / "0.png").exists()) == (0, True), answer.err
+    assert json.loads(answer.out)["guidance"] == "high"
 
 
 @contextmanager

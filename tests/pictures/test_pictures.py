@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -77,6 +78,16 @@ def test_text_of_other_programs_is_read() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("guidance", ["high", "", "nan", math.inf, 10**400, [7.5], None])
+def test_a_guidance_that_is_no_number_is_left_out_of_the_settings(guidance: object) -> None:
+    assert a1111_text({"prompt": "a", "guidance": guidance, "seed": 1}) == "a\nSeed: 1"
+
+
+@pytest.mark.parametrize("guidance", [7.5, "7.50"])
+def test_a_guidance_is_written_as_a_number(guidance: object) -> None:
+    assert a1111_text({"prompt": "a", "guidance": guidance}) == "a\nCFG scale: 7.5"
+
+
 @settings(max_examples=200)
 @given(st.text(max_size=60))
 def test_no_value_leads_out_of_the_folder(value: str) -> None:
@@ -92,6 +103,12 @@ def test_patterns_fill_fields() -> None:
     assert parse_pattern("{score.clip}.png").path(values) == Path("0.25.png")
     with pytest.raises(UsageError, match="names 'promt'"):
         parse_pattern("{promt}.png").path(values)
+
+
+@pytest.mark.parametrize("form", ["03d", "d", "5s", ".2x"])
+def test_a_form_that_a_number_cannot_be_written_in_is_refused(form: str) -> None:
+    with pytest.raises(UsageError, match=f"'{{score.x:{form}}}' is no form for 0.25"):
+        parse_pattern(f"{{score.x:{form}}}.png").path({"id": "0", "score.x": 0.25})
 
 
 @pytest.mark.parametrize("bad", ["x.gif", "x.jpg[Q=900]", "x.jpg[R=3]", "x.png[Q=3]", "x.jpg[Q=90"])
@@ -112,6 +129,13 @@ def test_contact_sheet_holds_every_picture() -> None:
     )
     assert sheet.width == 3 * 48 + 8
     assert sheet.height == 2 * 78 + 8
+
+
+@pytest.mark.parametrize("shape", [(2, 1000, 3), (1000, 2, 3)])
+def test_a_picture_thinner_than_a_pixel_of_the_sheet_is_shown(shape: tuple[int, ...]) -> None:
+    sheet = contact_sheet([np.zeros(shape, np.uint8)], columns=1, cell=192)
+
+    assert sheet.getpixel((8, 8)) == (0, 0, 0)
 
 
 @given(st.text())

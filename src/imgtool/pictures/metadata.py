@@ -8,6 +8,7 @@ made by a trained model.
 from __future__ import annotations
 
 import json
+import math
 import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -56,11 +57,19 @@ def a1111_text(values: Mapping[str, Any]) -> str:
     known = dict(values)
     if known.get("width") and known.get("height"):
         known["size"] = f"{int(known['width'])}x{int(known['height'])}"
-    if known.get("guidance") is not None:
-        known["guidance"] = f"{float(known['guidance']):g}"
+    known["guidance"] = _as_number(known.get("guidance"))
     pairs = [(name, known[field]) for name, field in NAMES if known.get(field) not in (None, "")]
     lines.append(", ".join(f"{name}: {_quoted(str(value))}" for name, value in pairs))
     return "\n".join(lines)
+
+
+def _as_number(value: object) -> str:
+    """A finite number as it is written; empty for anything else, such as a column of words."""
+    try:
+        number = float(value)  # type: ignore[arg-type]  # refused below
+    except (TypeError, ValueError, OverflowError):
+        return ""
+    return f"{number:g}" if math.isfinite(number) else ""
 
 
 def _quoted(value: str) -> str:

@@ -66,13 +66,19 @@ class Pattern:
 
         Raises
         ------
-        UsageError : the row has no such field.
+        UsageError : the row has no such field, or its value cannot be written in that form.
         """
 
         self.check(values)
 
         def fill(match: re.Match[str]) -> str:
-            return _slug(values[match[1]], match[2])
+            try:
+                return _slug(values[match[1]], match[2])
+            except ValueError:
+                raise UsageError(
+                    f"the output pattern's {match[0]!r} is no form for {values[match[1]]!r}",
+                    f"Write {{{match[1]}:.3f}} for three decimals",
+                ) from None
 
         return Path(FIELD.sub(fill, self.template))
 

@@ -111,7 +111,7 @@ def contact_sheet(
     for index, image in enumerate(images):
         picture = Image.fromarray(image)
         scale = cell / max(picture.size)
-        size = (round(picture.width * scale), round(picture.height * scale))
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         x = 8 + index % columns * (cell + 8)
         y = 8 + index // columns * (cell + strip + 8)
         sheet.paste(picture.resize(size, Image.Resampling.BICUBIC), (x, y))
