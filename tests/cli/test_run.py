@@ -115,6 +115,17 @@ def test_a_sweep_writes_each_variant_apart(imgtool: Imgtool, world: Path) -> Non
 
 
 @pytest.mark.usefixtures("pipelines")
+def test_a_sweep_writes_sheet_and_trace_of_each_variant(imgtool: Imgtool, world: Path) -> None:
+    sweep = ("--sweep", "draw.size=2,4", "--sheet", "all/{variant}.png", "--trace", "t.json")
+
+    assert imgtool("run", "toy", "a", *sweep).status == 0
+    found = {str(path.relative_to(world)) for path in world.rglob("*size=*") if path.is_file()}
+    assert found == {"all/size=2.png", "all/size=4.png"}
+    assert all((world / f"size={size}/t.json").is_file() for size in (2, 4))
+    assert not (world / "t.json").exists()
+
+
+@pytest.mark.usefixtures("pipelines")
 def test_a_sweep_writes_no_stream(imgtool: Imgtool, world: Path) -> None:
     command = ["run", "toy", "a", "--sweep", "draw.size=2,4"]
 

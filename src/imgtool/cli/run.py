@@ -83,10 +83,8 @@ def run_variant(ctx: click.Context, variant: Variant, source: Source, options: R
     from imgtool.cli.work import Job, perform
 
     pipeline = variant.pipeline
-    if options.name and variant.apart:
-        options = replace(options, name=f"{options.name}-{variant.value}")
-    if options.output and variant.apart:
-        options = replace(options, output=apart(options.output, variant.value))
+    if variant.apart:
+        options = set_apart(options, variant.value)
     job = Job(
         variant.run_name,
         pipeline.stages,
@@ -125,6 +123,17 @@ def given_options(values: Mapping[str, object]) -> dict[str, object]:
     return {
         name: value for name, value in values.items() if value is not None and value is not False
     }
+
+
+def set_apart(options: RunOptions, suffix: str) -> RunOptions:
+    """The options of a variant whose named run and files are its own."""
+    return replace(
+        options,
+        name=options.name and f"{options.name}-{suffix}",
+        output=options.output and apart(options.output, suffix),
+        sheet=options.sheet and Path(apart(str(options.sheet), suffix)),
+        trace=options.trace and Path(apart(str(options.trace), suffix)),
+    )
 
 
 def apart(pattern: str, suffix: str) -> str:
