@@ -18,7 +18,7 @@ from imgtool.ui.trace import Trace
 from imgtool.unnamed import evict, in_use, touch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import click
@@ -164,12 +164,23 @@ def fields_after(job: Job, stages: Sequence[StageUse], registry: Registry) -> se
 
 def _decoder(job: Job, registry: Registry) -> dict[str, object]:
     """The model of the stage that makes the latents decodes them too."""
-    for use in reversed(job.stages):
+    for use in _lineage(job.stages):
         spec = registry.spec("stage", use.use)
         param = spec.param("model")
         if param is not None and "latents" in {item.name for item in spec.produces}:
             return {"model": use.params.get("model", param.default)}
     return {}
+
+
+def _lineage(stages: Sequence[StageUse]) -> Iterator[StageUse]:
+    """The last stage, the one whose rows it takes, and so on back to the first."""
+    from imgtool.engine.plan import unique_labels
+
+    wanted = None
+    for use in reversed(unique_labels(stages)):
+        if wanted in (None, use.label):
+            yield use
+            wanted = use.upstream
 
 
 def file_outlets(
