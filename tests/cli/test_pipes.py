@@ -10,6 +10,7 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from imgtool.unnamed import unnamed_store
 
@@ -40,6 +41,26 @@ def test_a_pipe_carries_rows_to_the_next_stage(imgtool: Imgtool) -> None:
     assert [(row["id"], row["prompt"]) for row in rows] == [
         ("0.0", "A"), ("0.1", "A"), ("1.0", "B"), ("1.1", "B"),
     ]  # fmt: skip
+
+
+def test_a_bound_field_goes_to_every_row_of_a_pipe(imgtool: Imgtool, world: Path) -> None:
+    Image.new("RGB", (4, 4)).save(world / "p.png")
+
+    for given in ("a\nb\n", imgtool("upper", "a", "b").out):
+        answer = imgtool("draw", "--image", "p.png", "--json", stdin=given)
+        rows = [json.loads(line) for line in answer.lines]
+        assert [row["prompt"].upper() for row in rows] == ["A", "B"], answer.err
+
+
+def test_what_is_bound_is_a_row_where_a_pipe_brings_none(imgtool: Imgtool, world: Path) -> None:
+    (world / "empty").touch()
+    command = ["upper", "--prompt", "a cat", "--json"]
+
+    outs = [imgtool(*command, stdin=given).out for given in (None, "", "\n \n")]
+    with (world / "empty").open("rb") as file:
+        outs.append(subprocess.check_output([*COMMAND, *command], stdin=file, text=True))
+
+    assert [json.loads(out)["prompt"] for out in outs] == ["A CAT"] * 4
 
 
 def test_a_stream_has_header_rows_batches_and_trailer(imgtool: Imgtool) -> None:

@@ -51,6 +51,12 @@ def test_a_terminal_sees_a_table_and_previews(world: Path) -> None:
     assert '"imgtool":"stream"' not in seen
 
 
+def test_a_terminal_is_not_asked_for_rows_beside_what_is_bound(world: Path) -> None:
+    status, seen = on_a_terminal("draw", "--prompt", "a cube")
+
+    assert (status, "a cube" in seen) == (0, True)
+
+
 def test_no_color_leaves_neither_colour_nor_rules(world: Path) -> None:
     _, seen = on_a_terminal("draw", "a cube", "--progress", "none", env={"NO_COLOR": "1"})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -97,8 +99,14 @@ def open_source(
     from imgtool.cli.prerequisites import input_files
 
     words = inputs[: len(inputs) - len(texts)]
-    if takes_stdin(inputs, texts) and (inputs or not bound):
-        return _from_stdin(lines_of_stdin() if stdin is None else iter(stdin), bound, options)
+    if takes_stdin(inputs, texts):
+        lines = lines_of_stdin() if stdin is None else iter(stdin)
+        if inputs or not bound:
+            return _from_stdin(lines, bound, options)
+        # What is bound makes a row by itself where nothing comes.
+        lines = itertools.dropwhile(str.isspace, lines if _is_piped() else ())
+        if (first := next(lines, None)) is not None:
+            return _from_stdin(itertools.chain([first], lines), bound, options)
     if len(words) == 1 and not texts and reading.is_store(words[0]):
         source = of_store(Path(words[0]))
         if options.store is None or options.store.absolute() == Path(words[0]).absolute():
@@ -187,6 +195,15 @@ def stream_on_stdin() -> StreamReader:
     if not is_stream(first):
         raise InputUnreadable("stdin is no imgtool stream", "Pipe an imgtool command into this one")
     return StreamReader(lines, read_header(first))
+
+
+def _is_piped() -> bool:
+    """Whether stdin is a pipe or a file: nobody is asked for rows that may not be meant."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def lines_of_stdin() -> Iterator[str]:
