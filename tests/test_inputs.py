@@ -114,6 +114,27 @@ def test_the_name_of_a_picture_is_no_picture() -> None:
     assert "image.read" in caught.value.hint
 
 
+def test_half_a_character_is_refused_where_it_is_text() -> None:
+    good = {"prompt": "a \U0001f600", "path": "\udcff.png"}
+    with pytest.raises(InputUnreadable, match=r"row '1': note holds \\ud83d") as caught:
+        list(finished_rows([good, {"prompt": "a", "note": "x \ud83d"}], 0))
+    assert caught.value.message.isascii()
+
+
+def test_pictures_of_a_folder_have_ids_of_their_names(tmp_path: Path) -> None:
+    names = ("1", "my photo", "my-photo", "my+photo", "a..b", "_x.2", "写真", "é" * 120)
+    for name in names:
+        Image.new("RGB", (1, 1)).save(tmp_path / f"{name}.png")
+
+    ids = dict(zip(sorted(names), (row["id"] for row in rows(str(tmp_path))), strict=True))
+
+    assert ids == {
+        "1": "1", "my-photo": "my-photo", "_x.2": "_x.2",
+        "my photo": "my-photo-2", "my+photo": "my-photo-3", "a..b": "a-b",
+        "é" * 120: "picture", "写真": "picture-2",
+    }  # fmt: skip
+
+
 def test_missing_file_is_refused_before_any_row() -> None:
     with pytest.raises(InputMissing, match="no such file"):
         read_rows(["there/is/none.txt"])

@@ -22,10 +22,11 @@ from imgtool.errors import (
     near,
 )
 from imgtool.fields import KNOWN, Kind, is_deep
+from imgtool.pictures.patterns import SLUG
 from imgtool.runtime.digest import file_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 TEXTS = {".txt"}
 TABLES = {".csv", ".jsonl"}
@@ -36,10 +37,12 @@ SUFFIXES = {*READ, ".json", ".toml", ".npy", ".pfm"}
 AS_TEXT = "To use it as prompt text, put -- before it"
 FILE_LIKE = re.compile(r"\S+\.[A-Za-z][A-Za-z0-9]{1,7}")
 ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
+HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: UTF-8 cannot hold it
 
 Row = dict[str, Any]
 PATH_DIGEST = "path_digest"
 MOST_LINE = 4 << 20
+LONGEST_SLUG = 120
 LONGEST_NAME = 255  # bytes of a file's name, nearly everywhere
 
 
@@ -131,6 +134,11 @@ def finished_rows(rows: Iterable[Row], seed: int) -> Iterator[Row]:
             kind = getattr(KNOWN.get(name), "kind", None)
             if isinstance(value, list | dict) and kind is Kind.TEXT:
                 raise InputUnreadable(f"row {row_id!r}: {name} is no text")
+            if isinstance(value, str) and name != "path" and (half := HALF.search(value)):
+                raise InputUnreadable(
+                    f"row {row_id!r}: {name} holds \\u{ord(half[0]):04x}, half of a character",
+                    "Write the character whole, or leave it out",
+                )
             if isinstance(value, str) and kind is Kind.ARRAY:
                 raise InputUnreadable(
                     f"row {row_id!r}: {name} is a text, and no array of numbers",
@@ -176,11 +184,15 @@ def checked_id(row_id: str) -> str:
     ------
     BadRowId : it could not name a file, or would name one elsewhere.
     """
-    if not ID.fullmatch(row_id) or ".." in row_id:
+    if not _is_usable(row_id):
         raise BadRowId(
             f"row id {row_id!r} is not usable", "Use letters, digits, '_', '-' and single '.'"
         )
     return row_id
+
+
+def _is_usable(row_id: str) -> bool:
+    return ID.fullmatch(row_id) is not None and ".." not in row_id
 
 
 def _rows_of_path(path: Path) -> Iterator[Row]:
@@ -208,14 +220,23 @@ def _picture(path: Path) -> Row:
 
 
 def _folder(path: Path) -> Iterator[Row]:
+    """Pictures by name; an id is the file's stem, or what can be kept of it."""
     found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
     if not found:
         raise InputEmpty(f"folder {str(path)!r} holds no pictures")
+    taken = {file.stem for file in found if _is_usable(file.stem)}
     for file in found:
-        row = _picture(file)
-        if ID.fullmatch(file.stem):
-            row["id"] = file.stem
-        yield row
+        row_id = file.stem
+        if row_id not in taken:
+            row_id = _free_id(SLUG.sub("-", row_id).strip("-")[:LONGEST_SLUG] or "picture", taken)
+            taken.add(row_id)
+        yield {**_picture(file), "id": row_id}
+
+
+def _free_id(slug: str, taken: Collection[str]) -> str:
+    """`slug`, or with the first number from 2 on that makes it none of `taken`."""
+    numbered = (f"{slug}-{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([slug], numbered) if name not in taken)
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -104,6 +104,7 @@ MISTYPED_STAGE = '[p]\n[[p.stage]]\nuse = "drow.toy"\n'
 MISTYPED_KEY = '[p]\n[[p.stage]]\nuse = "draw.toy"\nsise = 4\n'
 TWICE = '{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n'
 HOSTILE = '{"id": "../x", "prompt": "x"}\n'
+HALVED = '{"prompt": "x \\ud83d"}\n'
 
 CASES = {
     "missing file": Case(nothing, ("draw.toy", "none.txt"), 2, "none.txt"),
@@ -126,6 +127,9 @@ CASES = {
     ),
     "id twice": Case(text("p.jsonl", TWICE), ("draw.toy", "p.jsonl"), 2, "'a'"),
     "id that climbs out": Case(text("p.jsonl", HOSTILE), ("draw.toy", "p.jsonl"), 2, "../x"),
+    "prompt cut within a character": Case(
+        text("p.jsonl", HALVED), ("draw.toy", "p.jsonl", "-o", "out/"), 2, "row '0': prompt holds"
+    ),
     "output under a file": Case(
         text("taken", ""), ("draw.toy", "a", "-o", "taken/{id}.png"), 2, "taken"
     ),
