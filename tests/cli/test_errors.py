@@ -222,7 +222,7 @@ PROVOKE: dict[str, Callable[[], Said]] = {
     "StreamCut": stream_cut,
     "Unexpected": command("sour.toy", "a", "--what", "a bug", *EVENTS),
     "UnknownComponent": command("drow.toy", "a", *EVENTS),
-    "UsageError": command("draw.toy", "a", "--row", "0", "--retry-failed", *EVENTS),
+    "UsageError": command("draw.toy", "a", "--deps", "a.d", *EVENTS),
 }
 
 

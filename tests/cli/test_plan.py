@@ -85,3 +85,18 @@ def test_a_plan_for_one_row_is_of_that_row_alone(imgtool: Imgtool) -> None:
     planned = stages(imgtool, "a", "b", "c", "--row", "1.2")
 
     assert (planned["upper.toy"]["rows"], planned["upper.toy"]["missing_batches"]) == (1, 1)
+
+
+def test_batches_with_failed_rows_are_missing_where_they_are_tried_again(
+    imgtool: Imgtool, world: Path
+) -> None:
+    stages_of_two = '[[two.stage]]\nuse = "draw"\n[[two.stage]]\nuse = "score.red"\n'
+    (world / "pipelines.toml").write_text(f"[two]\n{stages_of_two}")
+    assert imgtool(*COMMAND, "a", "fail").status == 1
+
+    planned = stages(imgtool, "a", "fail", "--retry-failed")
+
+    assert (planned["draw"]["missing_batches"], planned["draw"]["done"]) == (1, 1)
+    assert planned["draw"]["reason"] == "rows failed before"
+    assert (planned["score.red"]["missing_batches"], planned["score.red"]["done"]) == (1, 1)
+    assert planned["score.red"]["reason"] == "follows draw"

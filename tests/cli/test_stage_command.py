@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +100,19 @@ def test_field_is_bound_from_a_file(imgtool: Imgtool, world: Path) -> None:
     assert prompts(answer.out) == ["FIRST", "SECOND"]
 
 
+def test_field_is_bound_to_the_rows_of_a_store(imgtool: Imgtool, world: Path) -> None:
+    (world / "lines.txt").write_text("first\nsecond\n")
+    Image.new("RGB", (4, 4), "red").save(world / "red.png")
+    imgtool("draw", "a", "b", "--store", "s.zarr")
+
+    for more in ([], ["--store", "s.zarr"], ["--store", "other.zarr"]):
+        answer = imgtool("upper", "s.zarr", "--prompt", "lines.txt", "--json", *more)
+        assert prompts(answer.out) == ["FIRST", "SECOND"], answer.err
+    reddened = imgtool("score.red", "s.zarr", "--image", "red.png", "--json")
+    assert [json.loads(line)["score.red"] for line in reddened.lines] == [255.0, 255.0]
+    assert "score.red" in imgtool("show", "s.zarr", "--json").out
+
+
 def test_a_failed_row_gives_status_1_and_the_others_are_done(imgtool: Imgtool) -> None:
     answer = imgtool("draw", "please fail", "fine", "--json")
 
@@ -126,7 +140,6 @@ def test_stop_ends_at_the_first_failed_row_with_status_3(imgtool: Imgtool) -> No
         (["draw", "x", "y", "-o", "a.png"], "two rows would both be written", "{id}"),
         (["draw", "x", "-o", "/proc/nowhere/{id}.png"], "cannot write", ""),
         (["draw"], "stdin holds no rows", ""),
-        (["upper", "x", "--row", "0", "--retry-failed"], "exclude each other", ""),
         (["score.red", "x"], "needs the field 'image'", "draw.toy"),
         (["show", "no/such/thing"], "no file 'no/such/thing'", ""),
         (["show", "."], "no plugin knows what the folder '.' holds", "Name a store"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +20,7 @@ from imgtool.engine.digests import execution_marks
 from imgtool.engine.facade import execute
 from imgtool.engine.plan import resolve_instances
 from imgtool.engine.request import OnError, RunRequest, Schedule
+from imgtool.engine.retry import Retry
 from imgtool.errors import (
     BadPipeline,
     BadRowId,
@@ -125,6 +128,27 @@ class Judge(Stage[NoParams]):
         return batch
 
 
+class Every(Stage[NoParams]):
+    id = "select.every"
+    scope = "run"
+    consumes = (fields.PROMPT,)
+
+    def process(self, batch: Batch) -> Batch:
+        return batch
+
+
+class Last(Stage[NoParams]):
+    """Keeps the one row whose prompt ends with the last letter."""
+
+    id = "select.last"
+    scope = "run"
+    consumes = (fields.PROMPT,)
+
+    def process(self, batch: Batch) -> Batch:
+        ends = [text[-1] for text in batch.texts("prompt")]
+        return batch.keep([ends.index(max(ends))])
+
+
 class Greedy(Stage[NoParams]):
     id = "check.greedy"
     consumes = (fields.PROMPT,)
@@ -166,6 +190,8 @@ STAGES: tuple[type[Stage[Any]], ...] = (
     Decode,
     Bright,
     Top,
+    Every,
+    Last,
     Flaky,
     Judge,
     Greedy,
@@ -265,6 +291,79 @@ def test_bad_row_fails_alone_and_is_tried_again_on_request(
     mended, _ = run(store, uses, rows("a", "bad", "c"), retry_failed=True)
     assert not mended.failures
     assert [row.id for row in mended.rows()] == ["0", "1", "2"]
+
+
+MENDED = [StageUse("check.flaky"), StageUse("select.every"), StageUse("generate.noise")]
+
+
+def mend(store: Path, patch: pytest.MonkeyPatch, **more: Any) -> Any:
+    """Try the failed rows of three again, in a world that is no longer broken."""
+    patch.setattr(Flaky, "broken", False)
+    return run(store, MENDED, rows("a", "bad", "c"), batch=1, retry_failed=True, **more)
+
+
+@pytest.mark.parametrize("schedule", [Schedule.STREAM, Schedule.STAGE])
+def test_failed_rows_are_tried_again_whatever_the_last_run_of_that_name_was(
+    store: Path, monkeypatch: pytest.MonkeyPatch, schedule: Schedule
+) -> None:
+    run(store, MENDED, rows("a", "bad", "c"), batch=1)
+    run(store, MENDED, rows("something", "else"), batch=1)
+    mended, seen = mend(store, monkeypatch, schedule=schedule)
+    assert not mended.failures
+    assert [row.id for row in mended.rows()] == ["0", "1", "2"]
+    again = [e.name[:6] for e in seen if isinstance(e, events.BatchStarted)]
+    assert sorted(again) == ["000000", "000001", "000001"]  # the barrier, and the row in two stages
+
+
+def test_parts_of_a_barrier_that_a_row_changes_are_made_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uses = [StageUse("check.flaky"), StageUse("select.last"), StageUse("check.greedy")]
+    given = rows("c", "a", "bad, but last: z")
+    first, _ = run(store, uses, given, batch=1)
+    assert [row.id for row in first.rows()] == ["0"]
+    monkeypatch.setattr(Flaky, "broken", False)
+    mended, _ = run(store, uses, given, batch=1, retry_failed=True)
+    assert [row.id for row in mended.rows()] == ["2"]
+    plain, seen = run(store, uses, given, batch=1)
+    assert [row.id for row in plain.rows()] == ["2"]
+    assert not labels(seen, events.StageOpened)
+
+
+def test_what_another_pipeline_made_of_a_mended_batch_is_made_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = [StageUse("check.flaky"), StageUse("check.greedy")]
+    run(store, other, rows("a", "bad", "c"), batch=1)
+    mend(store, monkeypatch)
+    result, seen = run(store, other, rows("a", "bad", "c"), batch=1)
+    assert [row.id for row in result.rows()] == ["0", "1", "2"]
+    assert [e.name[:6] for e in seen if isinstance(e, events.BatchStarted)] == ["000001"]
+
+
+def test_rows_that_fail_again_are_tried_once_a_run(store: Path) -> None:
+    given = rows("a", "bad", "c")
+    for count in (3, 1, 1):
+        result, seen = run(store, [StageUse("check.flaky")], given, batch=1, retry_failed=True)
+        assert set(result.failures) == {"1"}
+        assert len(labels(seen, events.BatchStarted)) == count
+
+
+def test_a_row_that_failed_alone_is_tried_again_alone(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(store, MENDED, rows("a", "bad", "c"), batch=1, row="1")
+    mended, _ = mend(store, monkeypatch, row="1")
+    assert [row.id for row in mended.rows()] == ["1"]
+
+
+def test_a_batch_that_failed_again_in_another_process_is_not_tried_again(store: Path) -> None:
+    result, _ = run(store, [StageUse("check.flaky")], rows("a", "bad"))
+    key, name = result.instances[0].key, result.batches["check.flaky"][0]
+    later = Retry(result.store)
+    assert later.is_due(key, name, set())
+    os.utime(store / key / name / "zarr.json", (time.time() + 60,) * 2)
+    assert not later.is_due(key, name, set())
 
 
 def test_failed_row_passes_or_stops_when_told_to(store: Path, tmp_path: Path) -> None:

@@ -54,8 +54,6 @@ class RunOptions:
             if values.get(item.name) is not None
         }
         options = cls(**given)  # type: ignore[arg-type]  # click has converted each of them
-        if options.row and options.retry_failed:
-            raise UsageError("--row and --retry-failed exclude each other")
         if options.deps and not (options.output or options.sheet):
             raise UsageError(
                 "--deps says what written files are made of, and none is written",

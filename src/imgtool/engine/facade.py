@@ -24,7 +24,7 @@ from imgtool.store.keys import canonical
 from imgtool.store.locks import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from imgtool.batch import Failure
     from imgtool.engine.plan import Instance
@@ -112,8 +112,6 @@ def _executed(
         )
     )
     try:
-        if request.retry_failed:
-            withdraw_failed(store, instances, record)
         _run(session, instances, source, threads)
     except Exception as err:
         # Plugins alone: the caller is told by the error.
@@ -320,28 +318,6 @@ def _failures(
         for name in collected.batches.get(instance.label, ()):
             found |= store.failures(instance.key, name)
     return found
-
-
-def withdraw_failed(store: Store, instances: Sequence[Instance], record: Mapping[str, Any]) -> None:
-    """Withdraw batches of the recorded run in which rows failed, and all made from them."""
-    upstream_names = {record.get("source", ""): list(record.get("batches", ()))}
-    bad: dict[str, set[str]] = {}
-    for instance in instances:
-        above = upstream_names.get(instance.upstream_key, [])
-        names = (
-            instance.output_names(sorted(above))
-            if instance.is_barrier
-            else [instance.output_name(name) for name in above]
-        )
-        upstream_names[instance.key] = names
-        bad_above = bad.get(instance.upstream_key, set())
-        mine = set()
-        for up, name in zip(sorted(above) if instance.is_barrier else above, names, strict=True):
-            touched = bool(bad_above) if instance.is_barrier else up in bad_above
-            if touched or (store.has(instance.key, name) and store.failures(instance.key, name)):
-                mine.add(name)
-                store.withdraw(instance.key, name)
-        bad[instance.key] = mine
 
 
 def notifier(registry: Registry) -> events.Observer:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from imgtool.declared import params_type
 from imgtool.engine import events
 from imgtool.engine.isolate import passed_through, process_isolated
-from imgtool.engine.request import OnError
+from imgtool.engine.request import OnError, StreamSource
+from imgtool.engine.retry import Retry
 from imgtool.engine.source import rows_of_lineage
 from imgtool.errors import StageFailed
 from imgtool.params import validate
 from imgtool.runtime.openmp import dismiss_team
+from imgtool.store.layout import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +52,11 @@ class Session:
     observers: Sequence[events.Observer]
     error: BaseException | None = None
     stopped: threading.Event = field(default_factory=threading.Event)
+    retry: Retry = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.retry = Retry(self.store)
 
     def emit(self, event: events.Event) -> None:
         """Tell every observer, one event at a time."""
@@ -82,7 +88,10 @@ class Lane(threading.Thread):
         self.session, self.instance = session, instance
         self.inbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.outboxes: list[queue.SimpleQueue[str | None]] = []
-        self.done = session.store.names(instance.key)
+        # Where rows are tried again, here or upstream of a pipe, batches go during the run.
+        request = session.request
+        changing = request.retry_failed or isinstance(request.rows, StreamSource)
+        self.done = set() if changing else session.store.names(instance.key)
         self._stage: Stage[Any] | None = None
         self._writer = _Writer(self)
 
@@ -118,8 +127,8 @@ class Lane(threading.Thread):
         for outbox in self.outboxes:
             outbox.put(name)
 
-    def commit(self, name: str, batch: Batch, upstream: tuple[str, str], journal: str) -> None:
-        """Write a batch, drop the journal of this name, and announce and deliver it.
+    def commit(self, name: str, batch: Batch, upstream: tuple[str, str], journal: str = "") -> None:
+        """Write a batch, drop the journal of a name, and announce and deliver it.
 
         Raises
         ------
@@ -178,7 +187,8 @@ class Lane(threading.Thread):
         """Deliver the batch made from `upstream_name`; False while another process makes it."""
         store, key = self.session.store, self.instance.key
         name = self.instance.output_name(upstream_name)
-        if name in self.done or store.has(key, name):
+        above = {(self.instance.upstream_key, upstream_name)}
+        if self._is_done(name, above):
             self._deliver_cached(name)
             return True
         stack = ExitStack()
@@ -186,17 +196,26 @@ class Lane(threading.Thread):
         if claim is None:
             return False
         stack.enter_context(claim)
-        if store.has(key, name):
+        if self._is_done(name, above):
             stack.close()
             self._deliver_cached(name)
             return True
         try:
+            if store.has(key, name):
+                self.session.retry.withdraw(key, name)
             result = self._compute(name, self._read(upstream_name))
         except BaseException:
             stack.close()
             raise
         self._writer.put(name, result, (self.instance.upstream_key, upstream_name), stack)
         return True
+
+    def _is_done(self, name: str, above: set[tuple[str, str]]) -> bool:
+        """Whether a batch made from those `above` is committed, and is not to be tried again."""
+        session, key = self.session, self.instance.key
+        if name not in self.done and not session.store.has(key, name):
+            return False
+        return not (session.request.retry_failed and session.retry.is_due(key, name, above))
 
     def _run_barrier(self) -> None:
         upstream_names = list(self._incoming())
@@ -205,7 +224,8 @@ class Lane(threading.Thread):
         upstream_names.sort()
         names = self.instance.output_names(upstream_names)
         store, key = self.session.store, self.instance.key
-        while not all(store.has(key, name) for name in names):
+        above = {(self.instance.upstream_key, name) for name in upstream_names}
+        while not all(self._is_done(name, above) for name in names):
             claim = store.claim(f"{key}.barrier-{names[0]}")
             if claim is not None:
                 with claim:
@@ -224,15 +244,32 @@ class Lane(threading.Thread):
         whole = concatenate(parts)
         result = self._compute(names[0], whole)
         for at, (upstream_name, name) in enumerate(zip(upstream_names, names, strict=True)):
-            if self.session.store.has(self.instance.key, name):
-                self._deliver_cached(name)
-                continue
             mine = [i for i, parent in enumerate(result.parents) if owner[parent] == at]
             failed = {r: why for r, why in result.failures.items() if owner[r] == at}
             part = replace(result.keep(mine), number=parts[at].number, failures=failed)
-            # All notes are under the first name, and of use until the last part is committed.
-            journal = names[0] if name == names[-1] else ""
-            self.commit(name, part, (self.instance.upstream_key, upstream_name), journal)
+            if self.session.store.has(self.instance.key, name):
+                if self._holds(name, part):
+                    self._deliver_cached(name)
+                    continue
+                self.session.retry.withdraw(self.instance.key, name)
+            self.commit(name, part, (self.instance.upstream_key, upstream_name))
+        # All notes are under the first name, and of use until the last part is committed.
+        self.session.store.drop_journal(self.instance.key, names[0])
+
+    def _holds(self, name: str, part: Batch) -> bool:
+        """Whether a committed part of a barrier is what all rows give now.
+
+        One that was made when other rows had failed may not be; arrays are not compared.
+        """
+        kept = self.session.store.read(self.instance.key, name)
+        return (
+            not self._array_fields()
+            and (kept.ids, kept.parents, kept.failures) == (part.ids, part.parents, part.failures)
+            and all(
+                plain(values) == plain(part.columns.get(field))
+                for field, values in kept.columns.items()
+            )
+        )
 
     def _read(self, upstream_name: str) -> Batch:
         wanted = [f.name for f in self.instance.spec.consumes if f.is_array]

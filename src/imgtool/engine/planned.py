@@ -110,7 +110,7 @@ def plan(
     instances = resolve_instances(
         unique_labels(request.stages), fields, source_key, registry, runtime, made, request.marks
     )
-    found = _Names(store, instances, source_key, names, rows)
+    found = _Names(store, instances, source_key, names, rows, request.retry_failed)
     planned = tuple(found.planned(i, runtime, seconds_per_row or {}) for i in instances)
     return Plan(str(request.store), request.name, rows, len(names), missing, planned)
 
@@ -145,8 +145,9 @@ class _Names:
         source_key: str,
         names: list[str],
         rows: int,
+        retry_failed: bool,
     ) -> None:
-        self.store, self.instances = store, instances
+        self.store, self.instances, self.retry_failed = store, instances, retry_failed
         self.names = {source_key: names}
         self.rows = {source_key: rows}
         self.missing: dict[str, set[str]] = {}
@@ -158,7 +159,10 @@ class _Names:
         above = self.names[instance.upstream_key]
         names = instance.output_names(sorted(above) if instance.is_barrier else above)
         there = self.store.names(instance.key) if self.store else set()
-        missing = set(names) - there
+        failed = self._failed(instance.key, there.intersection(names))
+        missing = set(names) - there | failed
+        if self.retry_failed:
+            missing |= self._remade(instance, above, names)
         self.names[instance.key], self.missing[instance.key] = names, missing
         rows_in = self.rows[instance.upstream_key]
         self.rows[instance.key] = rows_in * max(1, int(str(instance.params.get("n", 1))))
@@ -172,19 +176,34 @@ class _Names:
             rows=rows_in,
             done=len(names) - len(missing),
             missing_batches=len(missing),
-            reason=self._reason(instance, names, missing, bool(there)),
+            reason=self._reason(instance, names, missing, bool(there), bool(failed)),
             est_seconds=None if each is None else each * left,
             est_bytes=_weights(instance, runtime) if missing else None,
             inserted=instance.inserted,
         )
 
+    def _failed(self, key: str, there: set[str]) -> set[str]:
+        """Those of the committed batches that are tried again."""
+        if not self.retry_failed or self.store is None or not self.store.has_failures(key):
+            return set()
+        return {name for name in there if self.store.failures(key, name)}
+
+    def _remade(self, instance: Instance, above: Sequence[str], names: Sequence[str]) -> set[str]:
+        """Batches that go with those that they were made of."""
+        missing = self.missing.get(instance.upstream_key, set())
+        if instance.is_barrier:
+            return set(names) if missing else set()
+        return {name for name, up in zip(names, above, strict=True) if up in missing}
+
     def _reason(
-        self, instance: Instance, names: Sequence[str], missing: set[str], known: bool
+        self, instance: Instance, names: Sequence[str], missing: set[str], known: bool, failed: bool
     ) -> str:
         if not missing:
             return "done"
         if self.missing.get(instance.upstream_key):
             return f"follows {self._label(instance.upstream_key)}"
+        if failed:
+            return "rows failed before"
         if len(missing) < len(names):
             return f"{len(missing)} of {len(names)} batches are missing"
         if known:

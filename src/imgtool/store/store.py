@@ -250,6 +250,10 @@ class Store:
         """Rows that failed in a batch."""
         return dict(layout.batch_from(self._batch_attributes(instance, name)).failures)
 
+    def committed_at(self, instance: str, name: str) -> float:
+        """When a batch was committed, in seconds since the epoch, by the file system's clock."""
+        return (self.path / instance / name / layout.META).stat().st_mtime
+
     def _batch_attributes(self, instance: str, name: str) -> dict[str, Any]:
         try:
             return layout.unsealed(self.path / instance / name / layout.META)
