@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ class Source:
     rows : mappings, or batches that are committed already.
     fields : names of fields that the rows have.
     what : what was given, in words that are equal for equal commands.
-    store : the store that holds the rows already.
+    store : the store that they come from.
     reader : the upstream's stream, if there is one.
     untrusted : whether it came with a recipe that must not download anything.
     files : files that the rows come from.
@@ -108,12 +108,7 @@ def open_source(
         if (first := next(lines, None)) is not None:
             return _from_stdin(itertools.chain([first], lines), bound, options)
     if len(words) == 1 and not texts and reading.is_store(words[0]):
-        source = of_store(Path(words[0]))
-        if options.store is None or options.store.absolute() == Path(words[0]).absolute():
-            return source
-        assert isinstance(source.rows, StreamSource)
-        rows = _stored_rows(Path(words[0]), source.rows.instance, iter(source.rows.batches))
-        return Source(rows, source.fields, source.what, files=source.files)
+        return _placed(of_store(Path(words[0])), bound, options)
     rows = reading.read_rows(words, texts=texts, bound=bound, seed=options.seed)
     _note_files_taken_as_prompts(words)
     what = (words, texts, sorted(bound.items()))
@@ -149,19 +144,35 @@ def _from_stdin(lines: Iterator[str], bound: Mapping[str, str], options: RunOpti
     from imgtool.cli.prerequisites import input_files
 
     first = next(lines, "")
-    files = input_files((), bound)
     if not is_stream(first):
         rows = reading.rows_of_lines(itertools.chain([first], lines), bound, options.seed)
-        return _from_rows(rows, ("-",), files)
+        return _from_rows(rows, ("-",), input_files((), bound))
     header = read_header(first)
     reader = StreamReader(lines, header)
-    store = Path(header.store)
-    if bound or (options.store is not None and options.store.absolute() != store):
-        rows = reading.bind(_stored_rows(store, header.instance, reader.batches()), bound)
-        what = (header.store, header.run)
-        return Source(rows, (*header.fields, *bound), what, None, reader, files=files)
     stream = StreamSource(header.instance, reader.batches(), header.fields)
-    return Source(stream, header.fields, (header.store, header.run), store, reader)
+    what = (header.store, header.run)
+    source = Source(stream, header.fields, what, Path(header.store), reader)
+    return _placed(source, bound, options)
+
+
+def _placed(source: Source, bound: Mapping[str, str], options: RunOptions) -> Source:
+    """A store's rows as they are; read out of it for another store, or to have fields bound."""
+    from imgtool import inputs as reading
+    from imgtool.cli.prerequisites import input_files
+
+    stream, store = source.rows, source.store
+    assert isinstance(stream, StreamSource)
+    assert store is not None
+    is_there = options.store is None or options.store.absolute() == store.absolute()
+    if is_there and not bound:
+        return source
+    return replace(
+        source,
+        rows=reading.bind(_stored_rows(store, stream.instance, iter(stream.batches)), bound),
+        fields=(*source.fields, *bound),
+        what=(*source.what, *sorted(bound.items())),
+        files=(*source.files, *input_files((), bound)),
+    )
 
 
 def of_store(path: Path, run: str | None = None, label: str | None = None) -> Source:
