@@ -162,6 +162,17 @@ def test_a_store_is_an_input(imgtool: Imgtool) -> None:
     assert all("score.red" in row for row in rows)
 
 
+def test_siblings_that_come_from_a_store_are_chosen_among_together(imgtool: Imgtool) -> None:
+    imgtool("draw", *"abcdefg", "-n", "3", "--store", "s.zarr")
+    best = ("select.best", "s.zarr", "--by", "seed", "--json")
+
+    alone, kept = imgtool(*best), imgtool(*best, "--store", "other.zarr")
+
+    ids = [json.loads(line)["id"] for line in kept.lines]
+    assert [row_id[0] for row_id in ids] == list("0123456")
+    assert ids == [json.loads(line)["id"] for line in alone.lines]
+
+
 def test_a_picture_is_an_input(imgtool: Imgtool) -> None:
     imgtool("draw", "a", "-o", "a.png")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from imgtool.batch import Batch
@@ -16,22 +15,22 @@ if TYPE_CHECKING:
     from imgtool.store import Store
 
 DEFAULT_ROWS = 16
+FAMILY_ROWS = 4096
 SOURCE_KEY = instance_key("source", 1, {}, "", None)
 
 
 def batches_of(rows: Iterable[Mapping[str, Value]], size: int) -> Iterator[Batch]:
     """Batches of `size` rows, numbered; the last may be smaller.
 
+    One that would end between children of one parent (`7.0`, `7.1`) goes on to the last of them,
+    by `FAMILY_ROWS` rows at most.
+
     Raises
     ------
     BadRowId : an id comes twice.
     """
     seen: set[str] = set()
-    iterator = iter(rows)
-    for number in itertools.count():
-        chunk = list(itertools.islice(iterator, size))
-        if not chunk:
-            return
+    for number, chunk in enumerate(_chunks(rows, size)):
         ids = tuple(str(row["id"]) for row in chunk)
         for row_id in ids:
             if row_id in seen:
@@ -42,6 +41,24 @@ def batches_of(rows: Iterable[Mapping[str, Value]], size: int) -> Iterator[Batch
         names = dict.fromkeys(name for row in chunk for name in row if name != "id")
         columns = {name: [row.get(name) for row in chunk] for name in names}
         yield Batch(ids=ids, columns=columns, number=number)
+
+
+def _chunks(rows: Iterable[Mapping[str, Value]], size: int) -> Iterator[list[Mapping[str, Value]]]:
+    chunk: list[Mapping[str, Value]] = []
+    family = ""
+    for row in rows:
+        before, family = family, str(row["id"]).rpartition(".")[0]
+        room = size + FAMILY_ROWS if family and family == before else size
+        if len(chunk) >= room:
+            yield chunk
+            chunk = []
+        chunk.append(row)
+        # The next row may be long in coming: only a family waits for it.
+        if len(chunk) >= size and not family:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def commit_source(store: Store, batch: Batch) -> str:
