@@ -197,6 +197,29 @@ def test_fields_are_bound_from_files(tmp_path: Path) -> None:
         rows("a", "b", "c", bound=bound)
 
 
+def test_rows_of_bound_fields_alone_are_the_lines_of_their_files(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a cat\n\na dog\n")
+    (tmp_path / "n.txt").write_text("ugly\n")
+    prompts = {"prompt": str(tmp_path / "p.txt")}
+
+    found = rows(bound={**prompts, "negative_prompt": "blurry"})
+
+    assert [(r["id"], r["prompt"], r["source_prompt"], r["negative_prompt"]) for r in found] == [
+        ("0", "a cat", "a cat", "blurry"), ("1", "a dog", "a dog", "blurry"),
+    ]  # fmt: skip
+    assert found[0]["seed"] != found[1]["seed"]
+    with pytest.raises(UsageError, match="fewer lines"):
+        rows(bound={**prompts, "negative_prompt": str(tmp_path / "n.txt")})
+
+
+def test_a_bound_prompt_is_the_source_prompt_of_rows_without_one() -> None:
+    (one,) = rows(bound={"prompt": "a cat"})
+    (other,) = rows("a dog", bound={"prompt": "a cat"})
+
+    assert (one["prompt"], one["source_prompt"]) == ("a cat", "a cat")
+    assert (other["prompt"], other["source_prompt"]) == ("a cat", "a dog")
+
+
 def test_pickled_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(InputUnreadable, match="no plain array"):

@@ -73,7 +73,8 @@ def read_rows(
 ) -> Iterator[Row]:
     """Rows of all `words` (paths or prompts) and `texts` (always prompts), with fields bound.
 
-    Every row has `id` and `seed`; rows with a prompt also have `source_prompt`.
+    Every row has `id` and `seed`; rows with a prompt also have `source_prompt`. Where nothing but
+    fields is given, there is a row for each line of a text file bound to one, else one row.
 
     Raises
     ------
@@ -85,8 +86,14 @@ def read_rows(
     parts = [_rows_of_path(Path(w)) if is_path(w) else iter([{"prompt": w}]) for w in words]
     parts += [iter([{"prompt": text}]) for text in texts]
     if not parts and bound:
-        parts = [iter([{}])]
+        parts = [({} for _ in range(_most_lines(bound)))]
     return bind(finished_rows(itertools.chain.from_iterable(parts), seed), bound or {})
+
+
+def _most_lines(bound: Mapping[str, str]) -> int:
+    """Lines of the longest text file that is bound; 1 where none is."""
+    files = [Path(value) for name, value in bound.items() if _is_text_file(name, value)]
+    return max((sum(1 for _ in _nonempty(file)) for file in files), default=1)
 
 
 def _check_word(word: str) -> None:
@@ -330,7 +337,7 @@ def bind(rows: Iterable[Row], bound: Mapping[str, str]) -> Iterator[Row]:
     """`rows` with each field of `bound` read from its file or taken as a value.
 
     A picture is the same for every row, and what it says of its field too, such as `depth_kind`. A
-    text file gives row i its line i.
+    text file gives row i its line i. A row that has no `source_prompt` gets the prompt bound to it.
 
     Raises
     ------
@@ -348,15 +355,27 @@ def bind(rows: Iterable[Row], bound: Mapping[str, str]) -> Iterator[Row]:
                 values[name] = next(column)
             except StopIteration:
                 raise UsageError(f"{bound[name]!r} has fewer lines than there are rows") from None
+        if "prompt" in values and row.get("source_prompt") is None:
+            row = {**row, "source_prompt": values["prompt"]}
         yield {**row, **values}
+
+
+def bound_fields(bound: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the fields that `bind` gives every row."""
+    return (*bound, "source_prompt") if "prompt" in bound else tuple(bound)
+
+
+def _is_text_file(name: str, value: str) -> bool:
+    field = KNOWN.get(name)
+    return not (field and field.is_array) and is_path(value) and Path(value).is_file()
 
 
 def _bound_value(name: str, value: str) -> tuple[Any, dict[str, str]]:
     """What is bound, and texts that come with it."""
+    if _is_text_file(name, value):
+        return list(_nonempty(Path(value))), {}
     field = KNOWN.get(name)
     if field is None or not field.is_array:
-        if is_path(value) and Path(value).is_file():
-            return list(_nonempty(Path(value))), {}
         return int(value) if field is not None and field.kind is Kind.INTEGER else value, {}
     path = Path(value)
     if not path.is_file():

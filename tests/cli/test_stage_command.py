@@ -100,6 +100,16 @@ def test_field_is_bound_from_a_file(imgtool: Imgtool, world: Path) -> None:
     assert prompts(answer.out) == ["FIRST", "SECOND"]
 
 
+def test_a_bound_file_alone_gives_a_row_for_each_line(imgtool: Imgtool, world: Path) -> None:
+    (world / "lines.txt").write_text("first\nsecond\n")
+
+    rows = [json.loads(line) for line in imgtool("upper", "--prompt", "lines.txt", "--json").lines]
+
+    assert [(row["prompt"], row["source_prompt"]) for row in rows] == [
+        ("FIRST", "first"), ("SECOND", "second"),
+    ]  # fmt: skip
+
+
 def test_field_is_bound_to_the_rows_of_a_store(imgtool: Imgtool, world: Path) -> None:
     (world / "lines.txt").write_text("first\nsecond\n")
     Image.new("RGB", (4, 4), "red").save(world / "red.png")

@@ -169,7 +169,7 @@ def _placed(source: Source, bound: Mapping[str, str], options: RunOptions) -> So
     return replace(
         source,
         rows=reading.bind(_stored_rows(store, stream.instance, iter(stream.batches)), bound),
-        fields=(*source.fields, *bound),
+        fields=(*source.fields, *reading.bound_fields(bound)),
         what=(*source.what, *sorted(bound.items())),
         files=(*source.files, *input_files((), bound)),
     )
