@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
+import time
 from typing import IO, TYPE_CHECKING
 
 import pytest
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
     from conftest import Imgtool
 
+FULL_PIPE = 60_000  # bytes, of 65536: what comes next may be too long for the rest
 COMMAND = [sys.executable, "-m", "imgtool"]
 
 
@@ -29,6 +34,13 @@ def start(
     return subprocess.Popen(
         [*COMMAND, *arguments], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+
+
+def waiting(pipe: IO[bytes]) -> int:
+    """Bytes in a pipe that nobody has read yet."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def test_a_pipe_carries_rows_to_the_next_stage(imgtool: Imgtool) -> None:
@@ -149,6 +161,27 @@ def test_ctrl_c_is_130_and_the_same_command_goes_on(imgtool: Imgtool, world: Pat
     assert b"Traceback" not in err
     assert err.startswith(b"error: interrupted")
     assert (again.status, len(again.lines)) == (0, 40)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("lines", [1000, 20_000])  # the run is over, or waits for the reader too
+def test_a_reader_that_reads_no_more_does_not_keep_a_command_from_being_stopped(
+    world: Path, lines: int, how: signal.Signals
+) -> None:
+    (world / "many.txt").write_text("".join(f"word {n}\n" for n in range(lines)))
+    process = start("upper", "many.txt", "--batch", "40", "--json")
+    assert process.stdout is not None
+    assert process.stderr is not None
+
+    while waiting(process.stdout) < FULL_PIPE and process.poll() is None:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(how)
+
+    assert process.wait(timeout=20) == 130
+    assert process.stderr.read().startswith(b"error: interrupted")
+    process.stdout.close()
+    process.stderr.close()
 
 
 def test_a_stream_goes_into_another_store_when_one_is_named(imgtool: Imgtool, world: Path) -> None:

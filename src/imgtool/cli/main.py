@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         status = Status.CLOSED_PIPE
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
+    if status == Status.INTERRUPTED:
+        _forget_stdout(int(status))
     _leave_stdout()
     sys.exit(int(status))
 
@@ -189,6 +191,22 @@ def _leave_stdout() -> None:
         sys.stdout.flush()
     except OSError:
         # Reported already. Python flushes once more at exit, and would complain then.
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
-        os.close(devnull)
+        _drop_stdout()
+
+
+def _forget_stdout(status: int) -> None:
+    """Let go of a stdout that may take nothing more, or leave with `status` where one cannot."""
+    import threading
+
+    from imgtool.ui.outlets import TAIL
+
+    # A thread in a write keeps stdout locked: Python would wait for it, or abort.
+    if any(thread.name == TAIL for thread in threading.enumerate()):
+        os._exit(status)
+    _drop_stdout()
+
+
+def _drop_stdout() -> None:
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)

@@ -11,7 +11,7 @@ from imgtool.cli.consent import may_download
 from imgtool.cli.loaded import load_registry
 from imgtool.cli.output import Output
 from imgtool.cli.place import run_name, store_path
-from imgtool.errors import ImgtoolError, Status, counted
+from imgtool.errors import ImgtoolError, Interrupted, Status, counted
 from imgtool.ui.progress import Bar, JsonProgress
 from imgtool.ui.timings import Timings, seconds_per_row
 from imgtool.ui.trace import Trace
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from imgtool.ui.outlets import Outlet
 
 log = logging.getLogger("imgtool.cli")
+
+PATIENCE_S = 1.0  # with a reader of stdout, once the run is to stop
 
 
 @dataclass(frozen=True)
@@ -227,13 +229,17 @@ def _run(
     tail = Tail(outlets, fields)
     bar, trace, timings = _progress(output), _trace(options), Timings()
     whole = False
+    patience_s: float | None = None
     try:
         observers = [observer for observer in (tail, bar, trace, timings) if observer]
         result = facade.execute(request, registry, observers)
         touch(result.store, result.run_name)
         whole = not job.source.was_cut
+    except (Interrupted, KeyboardInterrupt):
+        patience_s = PATIENCE_S
+        raise
     finally:
-        tail.finish(whole)
+        tail.finish(whole, patience_s)
         if isinstance(bar, Bar):
             bar.clear()
         if trace is not None:
@@ -245,8 +251,14 @@ def _run(
 
 
 def _hand_on(job: Job, request: RunRequest, outlets: Sequence[Outlet], output: Output) -> int:
-    """Give committed batches to the outlets: no stage has anything to do."""
+    """Give committed batches to the outlets: no stage has anything to do.
+
+    Raises
+    ------
+    InputEmpty : one row was asked for, and is not there.
+    """
     from imgtool.engine.request import StreamSource
+    from imgtool.engine.source import no_row, rows_from
     from imgtool.store import Store
     from imgtool.stream import Header
 
@@ -256,10 +268,16 @@ def _hand_on(job: Job, request: RunRequest, outlets: Sequence[Outlet], output: O
     wanted = {name for outlet in outlets for name in outlet.wanted}
     for outlet in outlets:
         outlet.start(Header(str(store.path.absolute()), request.name, rows.instance, rows.fields))
+    found = 0
     for name in rows.batches:
         batch = store.read(rows.instance, name, wanted)
+        if request.row is not None:
+            batch = rows_from(batch, request.row)
+        found += len(batch) + len(batch.failures)
         for outlet in outlets:
             outlet.batch(rows.instance, name, batch)
+    if request.row is not None and not found:
+        raise no_row(request.row)
     if not job.source.was_cut:
         for outlet in outlets:
             outlet.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from imgtool.engine.events import Event
 
 QUEUED_BATCHES = 64
+TAIL = "imgtool-tail"  # name of the thread that writes
 
 
 class Outlet(Protocol):
@@ -70,16 +72,20 @@ class Tail:
         elif isinstance(event, BatchDone) and event.label == self._label:
             self._jobs.put(event)
 
-    def finish(self, whole: bool) -> None:
+    def finish(self, whole: bool, patience_s: float | None = None) -> None:
         """Wait for the thread; `whole` says that the run was not stopped.
+
+        Where `patience_s` is given, a thread that has not ended after about that time is left: who
+        reads from it may read no more.
 
         Raises
         ------
         ImgtoolError, OSError : whatever an outlet raised.
         """
         if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join()
+            with suppress(queue.Full):
+                self._jobs.put(None, timeout=patience_s)
+                self._thread.join(patience_s)
         if self.error is not None:
             raise self.error
         if whole:
@@ -93,7 +99,7 @@ class Tail:
         header = Header(str(Path(event.store).absolute()), event.run, instance, self.fields)
         for outlet in self.outlets:
             outlet.start(header)
-        self._thread = threading.Thread(target=self._work, name="imgtool-tail", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=TAIL, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
