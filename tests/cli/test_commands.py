@@ -144,6 +144,19 @@ def test_export_takes_pictures_out_of_a_store(imgtool: Imgtool, world: Path) -> 
     assert len(list((world / "out").glob("*.jpg"))) == 2
 
 
+def test_export_of_one_row_writes_that_and_what_descends_from_it(
+    imgtool: Imgtool, world: Path
+) -> None:
+    imgtool("draw", "a", "b", "-n", "2", "--store", "s.zarr")
+    taken = {"0.1": ["0.1"], "1": ["1.0", "1.1"], "nope": []}
+
+    for row, ids in taken.items():
+        answer = imgtool("export", "s.zarr", "--row", row, "-o", f"{row}/{{id}}.png")
+        assert answer.status == (0 if ids else 2)
+        assert sorted(path.stem for path in (world / row).glob("*")) == ids
+        assert ids or "no row of the input is 'nope'" in answer.err
+
+
 def test_export_of_rows_without_pictures_says_so(imgtool: Imgtool) -> None:
     imgtool("upper", "a", "--store", "s.zarr")
 
@@ -160,6 +173,33 @@ def test_a_store_is_an_input(imgtool: Imgtool) -> None:
 
     assert [row["id"] for row in rows] == ["0", "1"]
     assert all("score.red" in row for row in rows)
+
+
+@pytest.mark.parametrize("place", [(), ("--store", "other.zarr")])
+def test_one_row_of_a_store_is_computed_alone(imgtool: Imgtool, place: tuple[str, ...]) -> None:
+    imgtool("draw", *"abcd", "-n", "2", "--store", "s.zarr", "--batch", "2")
+    score = ("score.red", "s.zarr", *place, "--json", "--progress", "json", "--row")
+
+    for row, ids in (("2.1", ["2.1"]), ("3", ["3.0", "3.1"])):
+        answer = imgtool(*score, row)
+        assert [json.loads(line)["id"] for line in answer.lines] == ids
+        events = [json.loads(line) for line in answer.err.splitlines()]
+        assert [e["rows"] for e in events if e["event"] == "BatchStarted"] == [len(ids)]
+
+
+def test_a_row_that_no_store_or_stage_gives_is_refused(imgtool: Imgtool) -> None:
+    imgtool("draw", *"abcd", "--store", "s.zarr")
+    streamed = imgtool("score.red", "-", "--row", "nope", stdin=imgtool("draw", "a").out)
+    answers = [
+        streamed,
+        imgtool("score.red", "s.zarr", "--row", "nope"),
+        imgtool("score.red", "s.zarr", "--row", "nope", "--plan"),
+        imgtool("upper", "a cat", "--row", "0.7"),
+    ]
+
+    assert [answer.status for answer in answers] == [2] * 4
+    assert all("no row of the input is 'nope'" in answer.err for answer in answers[:3])
+    assert "no row at the end of the run is '0.7'" in answers[3].err
 
 
 def test_siblings_that_come_from_a_store_are_chosen_among_together(imgtool: Imgtool) -> None:

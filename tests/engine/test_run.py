@@ -470,6 +470,12 @@ def test_one_row_is_computed_alone_with_the_same_result(store: Path, tmp_path: P
     assert [(row.id, row["score.bright"]) for row in alone.rows()] == [("1.2", wanted["1.2"])]
 
 
+def test_a_row_in_the_middle_brings_all_that_is_made_of_it(store: Path) -> None:
+    twice = [StageUse("generate.noise", label=name, params={"n": 2}) for name in ("one", "two")]
+    result, _ = run(store, twice, rows("a", "b"), row="1.0")
+    assert [row.id for row in result.rows()] == ["1.0.0", "1.0.1"]
+
+
 def test_a_row_computed_alone_is_never_taken_for_its_whole_batch(store: Path) -> None:
     drawn = [StageUse("generate.noise", params={"n": 3})]
     for row, ids in (("0.1", ["0.1"]), (None, ["0.0", "0.1", "0.2"]), ("0.2", ["0.2"])):

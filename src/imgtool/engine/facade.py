@@ -15,7 +15,16 @@ from imgtool.engine.make import make_models
 from imgtool.engine.plan import resolve_instances, unique_labels
 from imgtool.engine.request import RunRequest, Schedule, StreamSource
 from imgtool.engine.result import RunResult
-from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, commit_source, leading_to
+from imgtool.engine.source import (
+    DEFAULT_ROWS,
+    SOURCE_KEY,
+    batches_leading_to,
+    batches_of,
+    commit_source,
+    is_from,
+    leading_to,
+    no_row,
+)
 from imgtool.errors import InputEmpty, Interrupted, Status
 from imgtool.runtime.context import Runtime
 from imgtool.runtime.device import usable_cores
@@ -70,7 +79,8 @@ def execute(
 
     Raises
     ------
-    ImgtoolError : what stopped the run; whatever was committed stays.
+    InputEmpty : the input holds no rows, or no row becomes the one that was asked for.
+    ImgtoolError : what else stopped the run; whatever was committed stays.
     Interrupted : Ctrl-C.
     """
     store = Store.open(request.store, "a")
@@ -113,13 +123,15 @@ def _executed(
     )
     try:
         _run(session, instances, source, threads)
+        failures = _failures(store, instances, collected)
+        if request.row is not None and not failures:
+            _require_row(request.row, store, instances, collected)
     except Exception as err:
         # Plugins alone: the caller is told by the error.
         status = int(getattr(err, "status", Status.STOPPED))
         ended = events.RunFinished(request.name, status, len(collected.failures))
         registry.notify("imgtool_run_finished", run=ended)
         raise
-    failures = _failures(store, instances, collected)
     ordered = {label: tuple(sorted(names)) for label, names in collected.batches.items()}
     for label in ("source", *(i.label for i in instances)):
         ordered.setdefault(label, ())
@@ -135,14 +147,12 @@ def _open_source(
 ) -> tuple[Iterator[str], Sequence[str], str]:
     """Names of source batches as they are committed, their fields, and their instance."""
     if isinstance(request.rows, StreamSource):
-        return iter(request.rows.batches), request.rows.fields, request.rows.instance
+        names = batches_leading_to(store, request.rows, request.row)
+        return names, request.rows.fields, request.rows.instance
     rows = iter(leading_to(request.rows, request.row))
     first = next(rows, None)
     if first is None and request.row is not None:
-        raise InputEmpty(
-            f"no row of the input is {request.row!r}, or leads to it",
-            "Rows are numbered from 0, unless the input names them by `id`",
-        )
+        raise no_row(request.row)
     if first is None:
         raise InputEmpty("the input holds no rows", "Give a prompt, a file or a stream")
     fields = tuple(name for name in first if name != "id")
@@ -318,6 +328,22 @@ def _failures(
         for name in collected.batches.get(instance.label, ()):
             found |= store.failures(instance.key, name)
     return found
+
+
+def _require_row(
+    target: str, store: Store, instances: Sequence[Instance], collected: _Collected
+) -> None:
+    """Raises InputEmpty where the run ends without the row that was asked for."""
+    if not collected.batches.get("source"):
+        raise no_row(target)
+    label, key = (instances[-1].label, instances[-1].key) if instances else ("source", SOURCE_KEY)
+    for name in collected.batches.get(label, ()):
+        if any(is_from(row_id, target) for row_id in store.read(key, name).ids):
+            return
+    raise InputEmpty(
+        f"no row at the end of the run is {target!r}, or made of it",
+        "Stages number what they make from 0, and those that select leave rows out",
+    )
 
 
 def notifier(registry: Registry) -> events.Observer:

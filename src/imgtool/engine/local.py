@@ -274,6 +274,7 @@ class Lane(threading.Thread):
     def _read(self, upstream_name: str) -> Batch:
         wanted = [f.name for f in self.instance.spec.consumes if f.is_array]
         batch = self.session.store.read(self.instance.upstream_key, upstream_name, wanted)
+        batch = rows_of_lineage(batch, self.session.request.row)
         return replace(batch, parents=batch.ids, failures={})
 
     def _array_fields(self) -> list[str]:
@@ -296,9 +297,7 @@ class Lane(threading.Thread):
         result = process_isolated(stage, label, batch)
         if result.failures and request.on_error is OnError.PASS:
             result = passed_through(result, batch)
-        if request.row is not None:
-            result = rows_of_lineage(result, request.row)
-        return result
+        return rows_of_lineage(result, request.row)
 
     def _open(self) -> Stage[Any]:
         if self._stage is None:

@@ -10,7 +10,15 @@ from imgtool.engine.facade import expansion, prepare_runtime
 from imgtool.engine.make import derive
 from imgtool.engine.plan import resolve_instances, unique_labels
 from imgtool.engine.request import StreamSource
-from imgtool.engine.source import DEFAULT_ROWS, SOURCE_KEY, batches_of, leading_to
+from imgtool.engine.source import (
+    DEFAULT_ROWS,
+    SOURCE_KEY,
+    batches_leading_to,
+    batches_of,
+    leading_to,
+    no_row,
+    rows_of_lineage,
+)
 from imgtool.errors import ModelUnusable, StoreDamaged, StoreNotFound
 from imgtool.store import Store
 from imgtool.store.keys import source_batch_name
@@ -121,9 +129,12 @@ def _source(
     """Names of source batches, count of rows, their fields, and their instance."""
     names: list[str]
     if isinstance(request.rows, StreamSource):
-        names = list(request.rows.batches)
-        key = request.rows.instance
-        rows = sum(len(store.read(key, name)) for name in names) if store else 0
+        key, rows = request.rows.instance, 0
+        if store is None:
+            return list(request.rows.batches), rows, request.rows.fields, key
+        names = list(batches_leading_to(store, request.rows, request.row))
+        _require_any(names, request)
+        rows = sum(len(rows_of_lineage(store.read(key, name), request.row)) for name in names)
         return names, rows, request.rows.fields, key
     size = request.batch or max(1, DEFAULT_ROWS // expansion(request, registry))
     rows, names = 0, []
@@ -132,7 +143,13 @@ def _source(
         names.append(source_batch_name(batch.number, SOURCE_KEY, batch))
         rows += len(batch)
         fields = fields or tuple(batch.columns)
+    _require_any(names, request)
     return names, rows, fields, SOURCE_KEY
+
+
+def _require_any(names: Sequence[str], request: RunRequest) -> None:
+    if not names and request.row is not None:
+        raise no_row(request.row)
 
 
 class _Names:

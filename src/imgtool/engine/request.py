@@ -61,7 +61,7 @@ class RunRequest:
     makers : weights to make first; params refer to them as `@name`.
     batch : rows a source batch; 0: sixteen, fewer when stages expand them.
     compute_batch : rows computed at once inside a batch; 0: the stage's own choice.
-    row : compute this one row (`42.1`) and nothing else.
+    row : compute this one row (`42.1`), what leads to it and what is made of it; nothing else.
 
     Raises
     ------

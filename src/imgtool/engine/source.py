@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgtool.batch import Batch
-from imgtool.errors import BadRowId
+from imgtool.errors import BadRowId, InputEmpty
 from imgtool.store.keys import instance_key, source_batch_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from imgtool.batch import Value
+    from imgtool.engine.request import StreamSource
     from imgtool.store import Store
 
 DEFAULT_ROWS = 16
@@ -77,21 +79,51 @@ def commit_source(store: Store, batch: Batch) -> str:
     return name
 
 
+def is_from(row_id: str, target: str) -> bool:
+    """Whether a row is `target` or descends from it."""
+    return row_id == target or row_id.startswith(f"{target}.")
+
+
+def no_row(target: str) -> InputEmpty:
+    """The error of a row that is not there."""
+    return InputEmpty(
+        f"no row of the input is {target!r}, or leads to it",
+        "Rows are numbered from 0, unless the input names them by `id`",
+    )
+
+
 def leading_to(
     rows: Iterable[Mapping[str, Value]], target: str | None
 ) -> Iterator[Mapping[str, Value]]:
-    """Only the source row that `target` is or descends from; every row where it is None."""
+    """Only the source rows in the lineage of `target`; every row where it is None."""
     for row in rows:
-        if target is None or target == row["id"] or target.startswith(f"{row['id']}."):
+        if target is None or _are_related(str(row["id"]), target):
             yield row
 
 
-def rows_of_lineage(batch: Batch, target: str) -> Batch:
-    """Only the rows that are `target`, or that it descends from."""
-    return batch.keep(
-        [
-            index
-            for index, row_id in enumerate(batch.ids)
-            if target == row_id or target.startswith(f"{row_id}.")
-        ]
-    )
+def batches_leading_to(store: Store, rows: StreamSource, target: str | None) -> Iterator[str]:
+    """Names of the batches with a row in the lineage of `target`; every name where it is None."""
+    for name in rows.batches:
+        if target is None or len(rows_of_lineage(store.read(rows.instance, name), target)):
+            yield name
+
+
+def rows_of_lineage(batch: Batch, target: str | None) -> Batch:
+    """Only the rows that are `target`, that it descends from, or that descend from it.
+
+    Every row where `target` is None.
+    """
+    if target is None:
+        return batch
+    return batch.keep([i for i, row_id in enumerate(batch.ids) if _are_related(row_id, target)])
+
+
+def rows_from(batch: Batch, target: str) -> Batch:
+    """Only the rows, those that failed too, that are `target` or descend from it."""
+    kept = batch.keep([i for i, row_id in enumerate(batch.ids) if is_from(row_id, target)])
+    failures = {row_id: why for row_id, why in batch.failures.items() if is_from(row_id, target)}
+    return replace(kept, failures=failures)
+
+
+def _are_related(one: str, other: str) -> bool:
+    return is_from(one, other) or is_from(other, one)
