@@ -75,6 +75,17 @@ def test_what_is_bound_is_a_row_where_a_pipe_brings_none(imgtool: Imgtool, world
     assert [json.loads(out)["prompt"] for out in outs] == ["A CAT"] * 4
 
 
+def test_a_pipe_is_left_alone_where_all_that_is_needed_is_bound(world: Path) -> None:
+    reads, writes = os.pipe()  # whose end nobody closes, as that of some shells afar
+    said = subprocess.check_output(
+        [*COMMAND, "upper", "--prompt", "a cat", "--json"], stdin=reads, text=True, timeout=60
+    )
+    for end in (reads, writes):
+        os.close(end)
+
+    assert json.loads(said)["prompt"] == "A CAT"
+
+
 def test_a_stream_has_header_rows_batches_and_trailer(imgtool: Imgtool) -> None:
     lines = [json.loads(line) for line in imgtool("upper", "a", "b", "c", "--batch", "2").lines]
 

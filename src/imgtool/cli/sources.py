@@ -82,6 +82,8 @@ def open_source(
     bound: Mapping[str, str],
     options: RunOptions,
     stdin: Iterable[str] | None = None,
+    *,
+    alone: bool = False,
 ) -> Source:
     """Rows that a command's arguments name.
 
@@ -90,6 +92,8 @@ def open_source(
     inputs : positional arguments, those behind `--` (`texts`) last.
     bound : field name to the file or value given by `--FIELD`.
     stdin : the lines of stdin, where it has been read.
+    alone : whether what is bound is all that is needed, so that stdin is left to others: that of
+        a loop in a shell, or one that never ends.
 
     Raises
     ------
@@ -104,7 +108,7 @@ def open_source(
         if inputs or not bound:
             return _from_stdin(lines, bound, options)
         # What is bound makes a row by itself where nothing comes.
-        lines = itertools.dropwhile(str.isspace, lines if _is_piped() else ())
+        lines = itertools.dropwhile(str.isspace, lines if _is_piped() and not alone else ())
         if (first := next(lines, None)) is not None:
             return _from_stdin(itertools.chain([first], lines), bound, options)
     if len(words) == 1 and not texts and reading.is_store(words[0]):

@@ -72,7 +72,9 @@ def _call(ctx: click.Context, spec: Spec, name: str, values: dict[str, object]) 
     }
     inputs = values.get("inputs")
     assert isinstance(inputs, tuple)
-    source = open_source(inputs, ctx.meta["texts"], bound, options)
+    needed = {field.name for field in spec.consumes if not field.optional} - {SEED.name}
+    alone = bool(needed) and needed <= bound.keys()
+    source = open_source(inputs, ctx.meta["texts"], bound, options, alone=alone)
     use = StageUse(use=name if ":" in name else spec.id, label=spec.family, params=params)
     return perform(ctx, Job(name, (use,), source), options)
 
