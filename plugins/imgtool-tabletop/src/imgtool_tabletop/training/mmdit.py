@@ -60,8 +60,8 @@ picture = pipe("a red cube", num_inference_steps=25, guidance_scale=4.5).images[
 
 TAUGHT = replace(
     CARD,
-    recipe=f"{CARD.recipe} The velocity was not the picture's own but what another generator over "
-    "these latents said of it.",
+    recipe=f"{CARD.recipe} With a teacher the velocity is not the picture's own but what another "
+    "generator over these latents says of it.",
 )
 """The card of a net that a teacher taught."""
 
