@@ -72,8 +72,8 @@ TURBO: Final = Made(
 )
 MMDIT: Final = Made(
     "77,312 rendered scenes, seed 1, 64×64: mostly one or two solids",
-    "10,278 steps of 64 pictures by their own velocities in 1.5 hours, then 9,117 by those that "
-    "`tabletop` says in 2.1 hours, each on one of "
+    "10,278 steps of 64 pictures in 1.5 hours by their own velocities, then 9,117 in 2.1 hours by "
+    "those that `tabletop` says, each on one of "
     f"{DEVICE.removesuffix('; threads are not recorded')}; 1.33 million weights trained, half "
     "precision on disk",
     {"objects": 0.545, "single": 0.812, "double": 0.522, "sides": 0.782, "frechet": 0.638},
