@@ -21,7 +21,6 @@ from imgtool.engine.source import (
     batches_leading_to,
     batches_of,
     commit_source,
-    is_from,
     leading_to,
     no_row,
 )
@@ -79,7 +78,7 @@ def execute(
 
     Raises
     ------
-    InputEmpty : the input holds no rows, or no row becomes the one that was asked for.
+    InputEmpty : the input holds no rows, or none that leads to the one that was asked for.
     ImgtoolError : what else stopped the run; whatever was committed stays.
     Interrupted : Ctrl-C.
     """
@@ -123,15 +122,15 @@ def _executed(
     )
     try:
         _run(session, instances, source, threads)
-        failures = _failures(store, instances, collected)
-        if request.row is not None and not failures:
-            _require_row(request.row, store, instances, collected)
+        if request.row is not None and not collected.batches.get("source"):
+            raise no_row(request.row)
     except Exception as err:
         # Plugins alone: the caller is told by the error.
         status = int(getattr(err, "status", Status.STOPPED))
         ended = events.RunFinished(request.name, status, len(collected.failures))
         registry.notify("imgtool_run_finished", run=ended)
         raise
+    failures = _failures(store, instances, collected)
     ordered = {label: tuple(sorted(names)) for label, names in collected.batches.items()}
     for label in ("source", *(i.label for i in instances)):
         ordered.setdefault(label, ())
@@ -328,22 +327,6 @@ def _failures(
         for name in collected.batches.get(instance.label, ()):
             found |= store.failures(instance.key, name)
     return found
-
-
-def _require_row(
-    target: str, store: Store, instances: Sequence[Instance], collected: _Collected
-) -> None:
-    """Raises InputEmpty where the run ends without the row that was asked for."""
-    if not collected.batches.get("source"):
-        raise no_row(target)
-    label, key = (instances[-1].label, instances[-1].key) if instances else ("source", SOURCE_KEY)
-    for name in collected.batches.get(label, ()):
-        if any(is_from(row_id, target) for row_id in store.read(key, name).ids):
-            return
-    raise InputEmpty(
-        f"no row at the end of the run is {target!r}, or made of it",
-        "Stages number what they make from 0, and those that select leave rows out",
-    )
 
 
 def notifier(registry: Registry) -> events.Observer:
