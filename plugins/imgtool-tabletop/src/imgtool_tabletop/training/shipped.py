@@ -47,8 +47,8 @@ GENERATOR: Final = Made(
     "interval 0.720 to 0.835; `single` and `double` are its parts, `sides` the share of left and "
     "right as said, `frechet` the distance of those pictures to 280 renders. `suite` is `imgtool "
     "bench run tabletop --seeds 4`, 30 prompts a skill. `tabletop/judge` read all of them; 98.2 % "
-    "of its answers are right. The autoencoder's figure is its error on renders; it is smaller than "
-    "the one that the net was trained over, whose latents it learned.",
+    "of its answers are right. The autoencoder's figure is its error on renders; it is smaller "
+    "than the one that the net was trained over, whose latents it learned.",
 )
 TURBO: Final = Made(
     "Rendered scenes, 64×64: mostly one or two solids; how many, and their seed, are not recorded",
